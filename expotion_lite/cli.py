@@ -1,0 +1,229 @@
+"""The command line: `expotion-lite generate` and `expotion-lite controls`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from . import __version__
+from .errors import ExpotionError
+from .settings import MAX_PROMPT_WORDS, Settings, check_output, check_request, check_video
+
+PROGRAM = "expotion-lite"
+DEFAULTS = Settings()
+VIDEO_HELP = "a video of a person, with or without sound: .mp4, .webm, .mov ..."
+
+OVERVIEW = f"""\
+Music for a video of a person. The face and the upper body in the video steer a text-to-music model:
+what you ask for in words sets the style, how you move sets when and how strongly things happen.
+
+examples:
+  {PROGRAM} generate me.mp4 --prompt "upbeat funk with electric piano" -o out.mp4
+  {PROGRAM} controls me.mp4 -o controls.npz
+  {PROGRAM} generate --help      what each knob does to the music
+"""
+
+GENERATE = """\
+Make music for a video of a person and put it under the pictures. The video's own sound is replaced;
+the result lasts as long as the video. Everything runs on this computer: no part of the video leaves it.
+"""
+
+GENERATE_EXAMPLES = f"""\
+a good start:
+  {PROGRAM} generate me.mp4 --prompt "calm piano with soft strings, slow" -o out.mp4
+
+then turn one knob at a time, with the same --seed, and listen:
+  --seed 7                     another musician, same brief: other notes, same style and same cues
+  --visual-guidance 4          the music hangs more tightly on your movements (0: it does not see you)
+  --guidance 5                 the music sticks more closely to your words (0: it does not read them)
+  --temperature 0.7 --top-k 50 safer and steadier; 1.2 is wilder and may stumble
+
+writing a prompt:
+  Name a style, instruments, a mood and a tempo: "bright synth pop with a driving bass, fast".
+  One to three sentences work best, {MAX_PROMPT_WORDS} words are the most. When things happen, your movements say.
+
+filming:
+  Face and shoulders in the picture, light from the front, one person, 15 frames a second or more.
+"""
+
+CONTROLS = """\
+Write what is read off the person as numbers over time: expression (smile, brows, jaw ...) and motion
+(head, shoulders, arms), each scaled to the person's own size and range.
+"""
+
+CONTROLS_EXAMPLES = f"""\
+example:
+  {PROGRAM} controls me.mp4 -o controls.npz
+
+the file, for numpy.load(..., allow_pickle=False):
+  values      (T, C) float32  one row every 20 ms, one column a channel; about -1 to 1, 0 is neutral
+  channels    (C,)            the columns' names
+  frame_rate  ()              rows a second, 50
+  found       (T,)            whether a face or a body was seen
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{PROGRAM}: error: {message} (help: {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: what stands after the program's name; the process's own if None.
+
+    Returns:
+        0 if all went well, 2 for input that cannot be used, 130 if stopped with Ctrl-C, 1 for anything unforeseen.
+    """
+    os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's notes to its developers
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    debug = False
+    try:
+        options = build_parser().parse_args(arguments)
+        debug = options.debug
+        options.run(options)
+    except SystemExit as stop:  # argparse's way to say that it is done
+        return stop.code if isinstance(stop.code, int) else 0
+    except KeyboardInterrupt:
+        return _say("stopped; nothing half written is left behind.", 130)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, ExpotionError):
+            return _say(f"error: {error}", 2)
+        what = f"{type(error).__name__}: {error}".strip(": ")
+        return _say(f"error: {what} (this should not happen; --debug shows where it comes from)", 1)
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    layout = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = Parser(prog=PROGRAM, description=OVERVIEW, **layout)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+
+    generate = commands.add_parser(
+        "generate", help="music for a video", description=GENERATE, epilog=GENERATE_EXAMPLES, **layout
+    )
+    _add_generate_options(generate)
+    _add_shared_options(generate)
+    generate.set_defaults(run=run_generate)
+
+    controls = commands.add_parser(
+        "controls",
+        help="what is read off the person, as numbers",
+        description=CONTROLS,
+        epilog=CONTROLS_EXAMPLES,
+        **layout,
+    )
+    controls.add_argument("video", metavar="VIDEO", help=VIDEO_HELP)
+    controls.add_argument("-o", "--output", metavar="OUT.npz", required=True, help="the file to write")
+    _add_shared_options(controls)
+    controls.set_defaults(run=run_controls)
+    return parser
+
+
+def run_generate(options: argparse.Namespace) -> None:
+    """Carry out `expotion-lite generate`."""
+    settings = Settings(options.seed, options.guidance, options.visual_guidance, options.temperature, options.top_k)
+    adapter = None if options.adapter == "none" else options.adapter
+    files = {"output": options.output, "audio_output": options.audio, "overwrite": options.overwrite}
+    check_request(options.video, options.prompt, model=options.model, adapter=adapter, **files)
+
+    from .generation import generate  # only now what takes seconds to import
+
+    take = generate(
+        options.video,
+        options.prompt,
+        model=options.model,
+        adapter=adapter,
+        seed=settings.seed,
+        guidance=settings.guidance,
+        visual_guidance=settings.visual_guidance,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        progress=not options.quiet,
+        **files,
+    )
+    if not options.quiet:
+        seconds = len(take.audio) / take.sample_rate
+        print(f"{options.output}: {seconds:.1f} s of music by {options.model}, seed {settings.seed}")
+        if options.audio:
+            print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
+
+
+def run_controls(options: argparse.Namespace) -> None:
+    """Carry out `expotion-lite controls`."""
+    check_output(options.output, ".npz", source=options.video, overwrite=options.overwrite)
+    info = check_video(options.video)
+
+    from .controls import extract_controls
+    from .landmarks import extract_landmarks
+
+    landmarks = extract_landmarks(options.video, progress=not options.quiet).require_person()
+    controls = extract_controls(landmarks, duration_s=info.duration_s)
+    controls.save(options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        rows, columns = controls.values.shape
+        print(
+            f"{options.output}: {rows} rows at {controls.frame_rate:g} a second, {columns} channels; "
+            f"a person in {controls.found.mean():.0%} of them"
+        )
+
+
+def _add_generate_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `expotion-lite generate` takes."""
+    parser.add_argument("video", metavar="VIDEO", help=VIDEO_HELP)
+    parser.add_argument("--prompt", metavar="TEXT", required=True, help="style, instruments, mood and tempo in words")
+    parser.add_argument("-o", "--output", metavar="OUT.mp4", required=True, help="the video with its music")
+    parser.add_argument("--audio", metavar="OUT.wav", help="also write the music alone")
+
+    model = parser.add_argument_group("the musician")
+    model.add_argument(
+        "--model",
+        default="nano",
+        help="nano (comes along, needs no network), a folder with a saved MusicGen, or a hub name such as "
+        "facebook/musicgen-small (default: nano)",
+    )
+    model.add_argument(
+        "--adapter",
+        metavar="DIR",
+        default="bundled",
+        help="the folder of an adapter that you fine-tuned: it is what lets the model see; none: without one "
+        "(default: the one that comes along with nano)",
+    )
+
+    knobs = parser.add_argument_group("knobs")
+    for flag, metavar, kind, text in [
+        ("seed", "N", int, "another seed is another improvisation; the same one repeats this take; 0 to 4294967295"),
+        ("guidance", "X", float, "how closely the music follows your words; 0 to 20, useful 1 to 6"),
+        ("visual-guidance", "X", float, "how closely the music follows your movements; 0 to 20, useful 1 to 5"),
+        ("temperature", "X", float, "how daring it plays; above 0 to 5, useful 0.7 to 1.2"),
+        ("top-k", "N", int, "among how many likely next sounds it chooses; 1 or more, useful 50 to 250"),
+    ]:
+        default = getattr(DEFAULTS, flag.replace("-", "_"))
+        text = f"{text} (default: {default})"
+        knobs.add_argument(f"--{flag}", metavar=metavar, type=kind, default=default, help=text)
+
+
+def _add_shared_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes."""
+    shared = parser.add_argument_group("files and messages")
+    shared.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    shared.add_argument("--quiet", action="store_true", help="no progress bars, no summary")
+    shared.add_argument("--debug", action="store_true", help="on an error, show where in the code it happened")
+
+
+def _say(text: str, code: int) -> int:
+    """Print one line on stderr and return the exit code."""
+    print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,239 @@
+"""How nano's codec was trained: an autoencoder first, then with its residual quantiser.
+
+transformers' `EncodecModel` holds the weights but has no training of its codebooks, so the straight-through step and
+the running means of the codebooks (van den Oord 2017, appendix A.1; Zeghidour 2021, SoundStream) are written out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import EncodecConfig, EncodecModel
+
+from .band import compose
+from .checkpoints import train_for
+from .synth import render
+
+SAMPLE_RATE = 16_000
+TRAIN_SEEDS = 1_000_000  # pieces from here on train nano; smaller seeds are held out
+STAGE_SEEDS = {"autoencoder": 0, "quantised": 20_000_000}  # each stage has songs of its own
+LATENT_NOISE = 0.1  # relative to each latent's own spread
+
+
+def new_codec(filters: int = 16, ratios: tuple[int, ...] = (2, 4, 5, 8), hidden: int = 64) -> EncodecModel:
+    """An untrained EnCodec: 16 kHz mono to 4 codebooks of 256 entries at 50 Hz."""
+    config = EncodecConfig(
+        target_bandwidths=[1.6], sampling_rate=SAMPLE_RATE, audio_channels=1, normalize=False, num_filters=filters,
+        upsampling_ratios=list(ratios), hidden_size=hidden, codebook_size=256, codebook_dim=hidden,
+        use_causal_conv=False, num_lstm_layers=1,
+    )  # fmt: skip
+    return EncodecModel(config)
+
+
+@torch.no_grad()
+def initialise(codec: EncodecModel, audio: torch.Tensor) -> None:
+    """Scale and shift every convolution so that its output over `audio` (B, 1, N) has zero mean and unit variance.
+
+    The data-dependent initialisation of Salimans and Kingma 2016 (Weight normalization, section 3). Without it the
+    encoder of this size learned next to nothing in the same time.
+    """
+
+    def rescale(convolution: torch.nn.Module, _: tuple, out: torch.Tensor) -> torch.Tensor:
+        mean, std = out.mean((0, 2)), out.std((0, 2)) + 1e-4
+        if isinstance(convolution, torch.nn.ConvTranspose1d):
+            std = std.mean().expand_as(std)  # its weight norm runs over the inputs: one scale for all
+            convolution.parametrizations.weight.original0.div_(std[0])
+        else:
+            convolution.parametrizations.weight.original0.div_(std[:, None, None])
+        convolution.bias.sub_(mean).div_(std)
+        return (out - mean[:, None]) / std[:, None]
+
+    convolutions = [m for m in codec.modules() if isinstance(m, (torch.nn.Conv1d, torch.nn.ConvTranspose1d))]
+    hooks = [m.register_forward_hook(rescale) for m in convolutions]
+    codec.decoder(codec.encoder(audio))
+    for hook in hooks:
+        hook.remove()
+    last = codec.decoder.layers[-1].conv
+    last.parametrizations.weight.original0.mul_(audio.std())
+    last.bias.mul_(audio.std())
+
+
+def crops(seed: int, pieces: int, each: int, seconds: float) -> torch.Tensor:
+    """Render fresh pieces and cut clips from each. Returns (pieces * each, 1, samples) float32."""
+    rng, n, out = np.random.default_rng(seed), round(seconds * SAMPLE_RATE), []
+    for i in range(pieces):
+        audio = render(compose(seed + i), SAMPLE_RATE)
+        for start in rng.integers(0, len(audio) - n, size=each):
+            out.append(audio[start : start + n] * 10 ** rng.uniform(-0.3, 0.1))
+    return torch.from_numpy(np.stack(out))[:, None].float()
+
+
+@lru_cache(maxsize=8)
+def _mel_basis(n_fft: int, n_mels: int) -> torch.Tensor:
+    import librosa
+
+    return torch.from_numpy(librosa.filters.mel(sr=SAMPLE_RATE, n_fft=n_fft, n_mels=n_mels))
+
+
+def log_mels(audio: torch.Tensor) -> list[torch.Tensor]:
+    """Log-mel spectrograms at three resolutions, each relative to the corpus's noise floor, which so weighs little.
+
+    audio: (B, N). Returns list of (B, mels, frames), 0 in silence.
+    """
+    out = []
+    for n_fft, n_mels, floor in ((2048, 128, 3.1e-3), (512, 64, 3.8e-4), (128, 16, 5e-5)):
+        window = torch.hann_window(n_fft, device=audio.device)
+        spectrum = torch.stft(audio, n_fft, n_fft // 4, window=window, return_complex=True).abs()
+        mel = _mel_basis(n_fft, n_mels).to(audio.device) @ spectrum
+        out.append(torch.log1p(mel / floor))
+    return out
+
+
+def frame_mels(audio: torch.Tensor) -> torch.Tensor:
+    """One log-mel spectrum for each code frame: what a linear look at the latents should tell.
+
+    Without this, the latents of an untrained decoder have no use, and encoder and decoder settle on ignoring them.
+    audio: (B, 1, N). Returns (B, N // 320, 64).
+    """
+    centred = torch.nn.functional.pad(audio[:, 0], (-160, 160))
+    window = torch.hann_window(1024, device=audio.device)
+    spectrum = torch.stft(centred, 1024, 320, window=window, return_complex=True).abs()
+    mel = torch.log1p((_mel_basis(1024, 64).to(audio.device) @ spectrum) / 1.1e-3)
+    return mel[..., : audio.shape[-1] // 320].transpose(1, 2)
+
+
+def reconstruction_loss(decoded: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(log-mel L1 over three resolutions, waveform L1 relative to the audio's), of (B, 1, N) each."""
+    pairs = zip(log_mels(decoded[:, 0]), log_mels(audio[:, 0]), strict=True)
+    mel = sum((a - b).abs().mean() for a, b in pairs) / 3
+    wave = (decoded - audio).abs().mean() / audio.abs().mean().clamp(min=1e-3)
+    return mel, wave
+
+
+class Quantiser:
+    """Residual vector quantisation with running-mean codebooks, over the codebooks of an `EncodecModel`, in place."""
+
+    def __init__(self, codec: EncodecModel, decay: float = 0.99) -> None:
+        self.books = [layer.codebook for layer in codec.quantizer.layers]
+        self.decay = decay
+
+    @torch.no_grad()
+    def fit(self, latents: torch.Tensor, iterations: int = 20) -> None:
+        """Residual k-means on latents (n, D): the start of the codebooks."""
+        residual = latents
+        for book in self.books:
+            size = book.embed.shape[0]
+            book.embed.copy_(residual[torch.randperm(len(residual))[:size]])
+            for _ in range(iterations):
+                nearest = torch.cdist(residual, book.embed).argmin(1)
+                total = torch.zeros_like(book.embed).index_add_(0, nearest, residual)
+                count = torch.bincount(nearest, minlength=size).float()
+                used = count > 0
+                book.embed[used] = total[used] / count[used, None]
+                book.embed[~used] = residual[torch.randint(len(residual), (int((~used).sum()),))]
+            book.cluster_size.copy_(count)
+            book.embed_avg.copy_(book.embed * count[:, None])
+            book.inited.fill_(True)
+            residual = residual - book.embed[torch.cdist(residual, book.embed).argmin(1)]
+
+    def __call__(self, latents: torch.Tensor, update: bool) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
+        """Quantise latents (B, D, T) straight through.
+
+        Returns:
+            (quantised (B, D, T) whose gradient is the latents', commitment loss, perplexity of each codebook)
+        """
+        flat = latents.transpose(1, 2).reshape(-1, latents.shape[1])
+        residual, total, perplexity = flat.detach(), torch.zeros_like(flat), []
+        for book in self.books:
+            nearest = torch.cdist(residual, book.embed).argmin(1)
+            count = torch.bincount(nearest, minlength=len(book.embed)).float()
+            chosen = book.embed[nearest]
+            if update:
+                self._update(book, residual, nearest, count)
+            residual, total = residual - chosen, total + chosen
+            share = count / count.sum()
+            perplexity.append(float(torch.exp(-(share * (share + 1e-9).log()).sum())))
+        commitment = (flat - total).pow(2).mean()
+        through = flat + (total - flat).detach()
+        return through.view(latents.shape[0], -1, latents.shape[1]).transpose(1, 2), commitment, perplexity
+
+    @torch.no_grad()
+    def _update(
+        self, book: torch.nn.Module, residual: torch.Tensor, nearest: torch.Tensor, count: torch.Tensor
+    ) -> None:
+        """Move a codebook towards the running mean of what chose each entry; give unused entries a new place."""
+        book.cluster_size.mul_(self.decay).add_(count, alpha=1 - self.decay)
+        summed = torch.zeros_like(book.embed).index_add_(0, nearest, residual)
+        book.embed_avg.mul_(self.decay).add_(summed, alpha=1 - self.decay)
+        book.embed.copy_(book.embed_avg / book.cluster_size.clamp(min=1e-2)[:, None])
+        dead = book.cluster_size < 0.03 * book.cluster_size.mean()
+        if dead.any():
+            fresh = residual[torch.randint(len(residual), (int(dead.sum()),))]
+            book.embed[dead] = fresh
+            book.cluster_size[dead] = book.cluster_size.mean()
+            book.embed_avg[dead] = fresh * book.cluster_size.mean()
+
+
+def train_codec(folder: Path, hours: float, batch: int = 8, lr: float = 7e-4) -> EncodecModel:
+    """Train (or go on training) the codec for `hours` in all. Returns it in eval mode."""
+    torch.manual_seed(0)
+    codec = new_codec()
+    initialise(codec, crops(TRAIN_SEEDS, 4, 6, 0.64))
+    head = torch.nn.Linear(codec.config.hidden_size, 64)
+    quantiser = Quantiser(codec)
+    held_out = crops(0, pieces=16, each=1, seconds=4.0)
+
+    def step(stage: str) -> Callable[[int, float], dict[str, float]]:
+        def run(i: int, progress: float) -> dict[str, float]:
+            audio = crops(TRAIN_SEEDS + 10 * i + STAGE_SEEDS[stage], batch // 2, 2, 0.64)
+            latents, log, extra = codec.encoder(audio), {}, 0.0
+            if stage == "autoencoder":
+                spread = latents.detach().std(dim=(0, 2), keepdim=True)
+                latents = latents + LATENT_NOISE * spread * torch.randn_like(latents)
+            else:
+                spread = latents.detach().var(dim=(0, 2)).mean()
+                latents, commitment, perplexity = quantiser(latents, update=True)
+                extra = commitment / spread
+                log |= {"commitment": float(commitment.detach()), "perplexity": sum(perplexity) / len(perplexity)}
+            told = (head(latents.transpose(1, 2)) - frame_mels(audio)).abs().mean()
+            log["told"] = float(told.detach())
+            mel, wave = reconstruction_loss(codec.decoder(latents)[..., : audio.shape[-1]], audio)
+            optimizer.zero_grad()
+            (mel + 0.1 * wave + told + extra).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            return log | {"mel": float(mel.detach()), "wave": float(wave.detach())}
+
+        return run
+
+    def validate(stage: str) -> Callable[[], dict[str, float]]:
+        @torch.no_grad()
+        def run() -> dict[str, float]:
+            latents = codec.encoder(held_out)
+            spread = float(latents.std())
+            if stage != "autoencoder":
+                latents, _, _ = quantiser(latents, update=False)
+            mel, wave = reconstruction_loss(codec.decoder(latents)[..., : held_out.shape[-1]], held_out)
+            return {"mel": float(mel), "wave": float(wave), "latent_std": spread}
+
+        return run
+
+    for stage, share, peak in (("autoencoder", 0.4, lr), ("quantised", 0.6, lr)):
+        trained = torch.nn.ModuleDict({"codec": codec, "head": head})
+        parameters = [p for p in trained.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=peak, betas=(0.8, 0.99), weight_decay=1e-4, fused=True)
+        if stage == "quantised" and not (folder / "quantised.safetensors").exists():
+            quantiser.fit(sample_latents(codec))
+        train_for(share * hours, folder, stage, trained, optimizer, step(stage), validate=validate(stage))
+    return codec.eval()
+
+
+@torch.no_grad()
+def sample_latents(codec: EncodecModel, pieces: int = 150) -> torch.Tensor:
+    """Latents of training pieces, (n, D)."""
+    out = [codec.encoder(crops(TRAIN_SEEDS + 90_000_000 + 10 * i, 1, 2, 4.0)) for i in range(pieces)]
+    return torch.cat([z.transpose(1, 2).reshape(-1, z.shape[1]) for z in out])

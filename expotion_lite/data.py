@@ -1,0 +1,135 @@
+"""Examples for fine-tuning: codes of music, controls of a person who moves to it, and words about it."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import ExpotionError
+from .files import writing
+
+if TYPE_CHECKING:
+    from .band import Piece
+    from .controls import Controls
+    from .musicgen import MusicGen
+
+# Songs and performers are seeds. Nano's own training has songs from 1,000,000 on; below 10,000 nothing is trained on.
+TRAIN_SONGS, TRAIN_PERFORMERS = 500_000_000, 100_000
+HELD_OUT_SONGS, HELD_OUT_PERFORMERS = 2_000, 2_000
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """N examples of equal length.
+
+    Attributes:
+        codes: (N, K, T) int16, the music's codes; negative where a short clip has no music.
+        controls: (N, T, C) float32, the person's controls, a row for each code frame.
+        captions: N texts.
+        songs, performers: (N,) int64, who is who; no song and no performer may be in two splits.
+        channels: C names of the controls.
+    """
+
+    codes: np.ndarray
+    controls: np.ndarray
+    captions: tuple[str, ...]
+    songs: np.ndarray
+    performers: np.ndarray
+    channels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write an npz without pickle, replacing what was there."""
+        with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file, codes=self.codes, controls=self.controls.astype(np.float16), captions=np.array(self.captions),
+                songs=self.songs, performers=self.performers, channels=np.array(self.channels),
+            )  # fmt: skip
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Examples:
+        """Read what `save` wrote.
+
+        Raises:
+            ExpotionError: it is not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(
+                    file["codes"], file["controls"].astype(np.float32), tuple(file["captions"].tolist()), file["songs"],
+                    file["performers"], tuple(file["channels"].tolist()),
+                )  # fmt: skip
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ExpotionError(f"{path} is not a file of examples ({error}); make it anew.") from error
+
+
+def synthetic_pair(song: int, performer: int, duration_s: float, frame_rate: float = 50.0) -> tuple[Piece, Controls]:
+    """A piece, and the controls of a person who reacts to it, by way of landmarks as a video would give them."""
+    from .band import compose
+    from .controls import extract_controls
+    from .performer import draw_performer, perform, to_landmarks
+
+    piece, person = compose(song, duration_s), draw_performer(performer)
+    landmarks = to_landmarks(perform(piece, person), person)
+    return piece, extract_controls(landmarks, frame_rate=frame_rate, duration_s=duration_s)
+
+
+def synthetic_examples(
+    musicgen: MusicGen, n: int, first_song: int, first_performer: int, *, progress: bool = False
+) -> Examples:
+    """Draw n synthetic performances, each of a song and a performer of its own.
+
+    Args:
+        musicgen: whose codes the music becomes, and whose window is the examples' length.
+        n: how many.
+        first_song, first_performer: seeds, counted up from here.
+        progress: whether to show a progress bar.
+
+    Notebook: notebooks/00_start_here
+    """
+    import torch
+    from tqdm.auto import tqdm
+
+    from .band import caption
+    from .musicgen import encode
+    from .synth import render
+
+    duration_s = musicgen.window / musicgen.frame_rate
+    codes, controls, captions, channels = [], [], [], ()
+    for first in tqdm(range(0, n, 8), desc="examples", disable=not progress):
+        audio = []
+        for i in range(first, min(first + 8, n)):
+            piece, moves = synthetic_pair(first_song + i, first_performer + i, duration_s, musicgen.frame_rate)
+            rng = np.random.default_rng([first_song + i, 5])
+            captions.append(caption(piece, rng, tempo=bool(rng.random() < 0.3)))
+            controls.append(moves.values)
+            channels = moves.channels
+            audio.append(render(piece, musicgen.sample_rate))
+        codes.append(encode(musicgen, torch.from_numpy(np.stack(audio))).cpu().numpy().astype(np.int16))
+    return Examples(
+        np.concatenate(codes), np.stack(controls), tuple(captions), first_song + np.arange(n),
+        first_performer + np.arange(n), channels,
+    )  # fmt: skip
+
+
+def check_split(train: Examples, held_out: Examples) -> None:
+    """Refuse a split that leaks.
+
+    Raises:
+        ExpotionError: a song or a performer is in both.
+    """
+    for what, a, b in (("song", train.songs, held_out.songs), ("performer", train.performers, held_out.performers)):
+        both = np.intersect1d(a, b)
+        if len(both):
+            raise ExpotionError(
+                f"{len(both)} {what}s are in training and held-out data (the first is {both[0]}); "
+                f"split by {what}, or the result flatters."
+            )

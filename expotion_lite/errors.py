@@ -1,0 +1,7 @@
+"""The one error that bad input raises."""
+
+from __future__ import annotations
+
+
+class ExpotionError(ValueError):
+    """Input that cannot be used. The message is one line: what was wrong, and what to do about it."""

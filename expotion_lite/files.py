@@ -1,0 +1,60 @@
+"""Write whole files or none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import ExpotionError
+
+
+def check_writable(path: str | os.PathLike, overwrite: bool = False) -> Path:
+    """Return `path` if a file may be written there, before any work is done for it.
+
+    Raises:
+        ExpotionError: the path is a folder, exists and `overwrite` is false, or its folder cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ExpotionError(f"{path} is a folder; name a file in it.")
+    if path.exists() and not overwrite:
+        raise ExpotionError(f"{path} exists; choose another name, or pass --overwrite (overwrite=True) to replace it.")
+    folder = path.parent
+    nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ExpotionError(f"Cannot write into {nearest}; choose a folder that you may write to.")
+    return path
+
+
+@contextmanager
+def writing(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it into place if the block ends well, remove it if not.
+
+    Example:
+        >>> folder = tempfile.mkdtemp()
+        >>> with writing(Path(folder) / "a.txt") as temporary:
+        ...     _ = temporary.write_text("whole")
+        >>> (Path(folder) / "a.txt").read_text()
+        'whole'
+    """
+    path = check_writable(path, overwrite)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise ExpotionError(
+            f"Cannot write {path} ({error.strerror}); choose a folder that you may write to."
+        ) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

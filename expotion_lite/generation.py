@@ -1,0 +1,240 @@
+"""From a video and a prompt to a video with its own music."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ExpotionError
+from .settings import Settings, check_prompt, check_request
+
+if TYPE_CHECKING:
+    from .adapter import AdapterConfig
+    from .controls import Controls
+    from .decoding import StepDecoder
+    from .landmarks import Landmarks
+    from .musicgen import MusicGen
+
+FADE_S = 0.03  # at the end, so that music that is cut off does not click
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """Music made for a video, and what it was made from.
+
+    Attributes:
+        audio: (N,) float32 within -1..1, as long as the video.
+        sample_rate: of the audio, in Hz.
+        codes: (K, T) int64, the model's tokens.
+        controls: what the model saw of the person; `landmarks`: what they were read from.
+        video: the video it was made for (a path, or its bytes).
+        prompt: the words it was made from; `settings`: how it was sampled.
+    """
+
+    audio: np.ndarray
+    sample_rate: int
+    codes: np.ndarray
+    controls: Controls
+    landmarks: Landmarks
+    video: str | os.PathLike | bytes
+    prompt: str
+    settings: Settings
+
+    def save_video(self, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
+        """Write the video with this music as mp4. Raises ExpotionError if that cannot be."""
+        from .video import mux_audio
+
+        return mux_audio(self.video, self.audio, self.sample_rate, path, overwrite=overwrite)
+
+    def save_audio(self, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
+        """Write the music as a wav file. Raises ExpotionError if that cannot be."""
+        from .video import write_wav
+
+        return write_wav(path, self.audio, self.sample_rate, overwrite=overwrite)
+
+
+@dataclass(frozen=True, eq=False)
+class Musician:
+    """A model that is ready to play, one piece at a time: with its adapter on, and folded into a decoder."""
+
+    musicgen: MusicGen
+    decoder: StepDecoder
+    peft_model: Any | None
+    config: AdapterConfig | None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def load_musician(model: str = "nano", adapter: str | None = "bundled", device: str = "cpu") -> Musician:
+    """Load a model and put an adapter on it; the last one is kept, so that the next take starts at once.
+
+    Args:
+        model: see `expotion_lite.musicgen.load`.
+        adapter: "bundled" (it belongs to nano), a folder that fine-tuning wrote, or None: the model does not see.
+        device: "cpu", "cuda", ...
+
+    Raises:
+        ExpotionError: there is no such model or adapter, or they do not fit.
+    """
+    from .adapter import BUNDLED
+
+    if adapter == "bundled" and model != "nano":
+        raise ExpotionError(
+            f"The bundled adapter belongs to nano, not to {model}; name an adapter that was trained for it, "
+            "or none to play without seeing the video."
+        )
+    folder = str(BUNDLED) if adapter == "bundled" else adapter
+    return _load_musician(model, folder, device, tuple(_age(place) for place in (model, folder)))
+
+
+def _age(folder: str | None) -> tuple[int, ...]:
+    """When the files of a folder were last written, so that a model trained anew is loaded anew."""
+    path = Path(folder or "")
+    return tuple(sorted(file.stat().st_mtime_ns for file in path.iterdir())) if folder and path.is_dir() else ()
+
+
+@lru_cache(maxsize=1)
+def _load_musician(model: str, folder: str | None, device: str, _: tuple) -> Musician:
+    from .adapter import load_adapter
+    from .decoding import StepDecoder
+    from .musicgen import load
+
+    musicgen = load(model, device=device)
+    peft_model, config = load_adapter(musicgen, folder) if folder is not None else (None, None)
+    return Musician(musicgen, StepDecoder(musicgen.model.decoder), peft_model, config)
+
+
+def generate(
+    video: Any,
+    prompt: str,
+    *,
+    output: str | os.PathLike | None = None,
+    audio_output: str | os.PathLike | None = None,
+    model: str = "nano",
+    adapter: str | None = "bundled",
+    device: str = "cpu",
+    seed: int = 0,
+    guidance: float = Settings.guidance,
+    visual_guidance: float = Settings.visual_guidance,
+    temperature: float = Settings.temperature,
+    top_k: int = Settings.top_k,
+    progress: bool = True,
+    overwrite: bool = False,
+    cancel: threading.Event | None = None,
+) -> Take:
+    """Make music for a video of a person.
+
+    Args:
+        video: a path, bytes, or a binary file object.
+        prompt: what the music should be like, in words.
+        output: where to write the video with its music (mp4), if anywhere.
+        audio_output: where to write the music alone (wav), if anywhere.
+        model: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
+        adapter: "bundled", a folder, or None for music that does not follow the video.
+        device: where the model runs: "cpu", "cuda", ... (the landmarks are always found on the CPU).
+        seed: the same seed, video and prompt give the same music on the same machine.
+        guidance: how closely the music follows the prompt (1: as trained, 0: not at all).
+        visual_guidance: how closely it follows the video (1: as trained, 0: not at all).
+        temperature: how daring the choice of codes is.
+        top_k: how many of the likeliest codes are drawn from.
+        progress: whether to show progress bars.
+        overwrite: whether existing outputs may be replaced.
+        cancel: set it from another thread to stop the music; the take then holds what was made so far, then silence.
+
+    Returns:
+        The take. Nothing is written unless `output` or `audio_output` says so.
+
+    Raises:
+        ExpotionError: something about the input cannot be used; the message says what to do.
+
+    Notebook: notebooks/00_start_here
+    """
+    video = video.read() if hasattr(video, "read") else video
+    settings = Settings(
+        seed=seed, guidance=guidance, visual_guidance=visual_guidance, temperature=temperature, top_k=top_k
+    )
+    info = check_request(
+        video, prompt, output=output, audio_output=audio_output, model=model, adapter=adapter, overwrite=overwrite
+    )
+    musician = load_musician(str(model), None if adapter is None else str(adapter), device)
+
+    from .controls import extract_controls
+    from .landmarks import extract_landmarks
+
+    landmarks = extract_landmarks(video, progress=progress).require_person()
+    controls = extract_controls(landmarks, frame_rate=musician.musicgen.frame_rate, duration_s=info.duration_s)
+    codes = play(musician, [check_prompt(prompt)], [controls], settings, progress=progress, cancel=cancel)[0]
+    audio = finish(to_audio(musician.musicgen, codes), musician.musicgen.sample_rate, info.duration_s)
+    take = Take(audio, musician.musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings)
+    if output is not None:
+        take.save_video(output, overwrite=overwrite)
+    if audio_output is not None:
+        take.save_audio(audio_output, overwrite=overwrite)
+    return take
+
+
+def play(
+    musician: Musician,
+    prompts: list[str],
+    controls: list[Controls],
+    settings: Settings,
+    *,
+    progress: bool = False,
+    cancel: threading.Event | None = None,
+) -> np.ndarray:
+    """Sample music for controls of one length, as many at once as there are prompts. Returns codes (B, K, T) int64.
+
+    Raises:
+        ExpotionError: the adapter was trained for other channels than the controls have.
+    """
+    import torch
+    from tqdm.auto import tqdm
+
+    from .adapter import embed_controls
+    from .sampling import Condition, encode_prompts, sample_codes
+
+    visual = None
+    if musician.config is not None:
+        if {c.channels for c in controls} != {musician.config.channels}:
+            raise ExpotionError("The adapter reads other channels than these controls have; extract the controls anew.")
+        with torch.inference_mode():
+            values = torch.from_numpy(np.stack([c.values for c in controls]))
+            visual = embed_controls(musician.peft_model, values)
+    text, mask = encode_prompts(musician.musicgen, prompts)
+    n_frames = len(controls[0].values)
+    with musician.lock, tqdm(total=n_frames, desc="music", unit="frame", disable=not progress, leave=False) as bar:
+        report = lambda done: bar.update(done - bar.n)  # noqa: E731
+        condition = Condition(text, mask, visual)
+        codes = sample_codes(
+            musician.musicgen, musician.decoder, condition, n_frames, settings, progress=report, cancel=cancel
+        )
+    return codes.cpu().numpy()
+
+
+def to_audio(musicgen: MusicGen, codes: np.ndarray) -> np.ndarray:
+    """Codes (K, T) to audio (N,) float32."""
+    import torch
+
+    from .musicgen import decode
+
+    if codes.shape[-1] == 0:
+        return np.zeros(0, np.float32)
+    return decode(musicgen, torch.from_numpy(codes)[None])[0].numpy()
+
+
+def finish(audio: np.ndarray, sample_rate: int, duration_s: float) -> np.ndarray:
+    """Bring music to the video's length (cut, or silence added), fade its end and keep it from clipping.
+
+    audio: (N,) float32. Returns (round(duration_s * sample_rate),) float32 within -1..1.
+    """
+    out = np.zeros(max(1, round(duration_s * sample_rate)), np.float32)
+    n = min(len(out), len(audio))
+    out[:n] = audio[:n]
+    fade = min(n, round(FADE_S * sample_rate))
+    out[n - fade : n] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
+    return out / max(1.0, float(np.abs(out).max()) / 0.99)

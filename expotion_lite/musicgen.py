@@ -1,0 +1,223 @@
+"""Load nano or any MusicGen, and the codes that it speaks: the delay pattern and EnCodec, there and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ExpotionError
+
+if TYPE_CHECKING:
+    import torch
+
+NANO = Path(__file__).parent / "assets" / "nano"
+HUB_NAMES = ("facebook/musicgen-small", "facebook/musicgen-medium", "facebook/musicgen-large")
+IGNORED = -100  # a label without a code
+
+
+@dataclass(frozen=True)
+class MusicGen:
+    """A MusicGen and what belongs to it.
+
+    Attributes:
+        model: transformers' `MusicgenForConditionalGeneration`, in eval mode.
+        processor: its `MusicgenProcessor` (tokenizer of the prompt).
+        name: what it was loaded by.
+        window: frames of music that it was trained on at once; longer music is made window by window.
+    """
+
+    model: Any
+    processor: Any
+    name: str
+    window: int
+
+    @property
+    def sample_rate(self) -> int:
+        """Of its audio, in Hz."""
+        return int(self.model.config.audio_encoder.sampling_rate)
+
+    @property
+    def frame_rate(self) -> float:
+        """Code frames a second."""
+        return float(self.model.config.audio_encoder.frame_rate)
+
+    @property
+    def n_codebooks(self) -> int:
+        """How many codes make a frame."""
+        return int(self.model.decoder.config.num_codebooks)
+
+    @property
+    def pad(self) -> int:
+        """The token that stands where the delay pattern has no code."""
+        return int(self.model.decoder.config.pad_token_id)
+
+
+def model_folder(name: str | os.PathLike) -> str:
+    """Where a model's files are: the bundled nano, a folder, or a name on the Hugging Face hub.
+
+    Raises:
+        ExpotionError: the name is neither.
+    """
+    if str(name) == "nano":
+        return str(NANO)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ExpotionError(f"{path} holds no config.json; give the folder that save_pretrained wrote.")
+        try:
+            config = json.loads((path / "config.json").read_text())
+            kind, channels = config.get("model_type"), config.get("decoder", {}).get("audio_channels", 1)
+        except (ValueError, AttributeError) as error:
+            raise ExpotionError(f"{path}/config.json is damaged ({error}); copy or download the model anew.") from error
+        if channels != 1:
+            raise ExpotionError(f"{path} holds a stereo MusicGen; this library runs the mono ones.")
+        if kind != "musicgen":
+            raise ExpotionError(
+                f"{path} holds a model of type {kind!r}; this library runs MusicGen (not the melody one)."
+            )
+        return str(path)
+    if str(name) in HUB_NAMES:
+        return str(name)
+    raise ExpotionError(
+        f"Unknown model {str(name)!r}; use nano, {', '.join(HUB_NAMES)}, or a folder that holds a MusicGen."
+    )
+
+
+def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | None = None) -> MusicGen:
+    """Load a MusicGen by name. `nano` is bundled and needs no network.
+
+    Args:
+        name: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
+        device: "cpu", "cuda", ...
+        dtype: "float32", "bfloat16" or "float16"; by default float32 on a CPU and float16 elsewhere.
+
+    Raises:
+        ExpotionError: no such model, or its weights are neither here nor to be had.
+
+    Example:
+        >>> load("nano").frame_rate
+        50.0
+
+    Notebook: notebooks/00_start_here
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoProcessor, MusicgenForConditionalGeneration
+
+    folder = model_folder(name)
+    kind = getattr(torch, dtype or ("float32" if torch.device(device).type == "cpu" else "float16"))
+    try:
+        with _quiet():
+            model = MusicgenForConditionalGeneration.from_pretrained(folder, dtype=kind)
+            processor = AutoProcessor.from_pretrained(folder)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ExpotionError(
+            f"Cannot load {name}: {str(error).splitlines()[0]} Download it once while online, or use nano."
+        ) from error
+    window = int(getattr(model.config, "window_frames", 1500))
+    return MusicGen(model.to(device).eval(), processor, str(name), window)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and remarks on the configuration (of every MusicGen) from the terminal."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def delay(codes: torch.Tensor, pad: int) -> torch.Tensor:
+    """Lay codes out in MusicGen's delay pattern: codebook k comes k steps late (Copet 2023, section 2.2).
+
+    Args:
+        codes: (..., K, T) integers.
+        pad: what stands where no code is.
+
+    Returns:
+        (..., K, T + K - 1): codebook k of frame t is at step t + k.
+
+    Example:
+        >>> import torch
+        >>> delay(torch.tensor([[1, 2, 3], [4, 5, 6]]), pad=9).tolist()
+        [[1, 2, 3, 9], [9, 4, 5, 6]]
+    """
+    n_codebooks, n_frames = codes.shape[-2:]
+    out = codes.new_full((*codes.shape[:-1], n_frames + n_codebooks - 1), pad)
+    for k in range(n_codebooks):
+        out[..., k, k : k + n_frames] = codes[..., k, :]
+    return out
+
+
+def undelay(steps: torch.Tensor) -> torch.Tensor:
+    """Undo `delay`. steps: (..., K, T + K - 1). Returns (..., K, T)."""
+    import torch
+
+    n_codebooks = steps.shape[-2]
+    n_frames = steps.shape[-1] - n_codebooks + 1
+    return torch.stack([steps[..., k, k : k + n_frames] for k in range(n_codebooks)], dim=-2)
+
+
+def inputs_and_labels(codes: torch.Tensor, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the decoder reads and what it should say, for codes whose missing frames are negative.
+
+    Args:
+        codes: (B, K, T) integers; a negative code is no code: neither read nor learned (a short clip's end).
+        pad: the model's pad token.
+
+    Returns:
+        inputs: (B * K, S) with S = T + K - 1, as transformers' decoder takes them: one step behind the labels.
+        labels: (B, S, K), -100 where there is nothing to learn.
+    """
+    delayed = delay(codes, IGNORED)
+    delayed = delayed.masked_fill(delayed < 0, IGNORED)
+    shifted = delayed.roll(1, dims=-1)
+    shifted[..., 0] = IGNORED
+    inputs = shifted.masked_fill(shifted < 0, pad)
+    return inputs.flatten(0, 1), delayed.transpose(1, 2)
+
+
+def encode(musicgen: MusicGen, audio: torch.Tensor) -> torch.Tensor:
+    """Audio to codes. audio: (B, N) float32 at the model's sample rate. Returns (B, K, T) int64."""
+    import torch
+
+    with torch.no_grad():
+        codec = musicgen.model.audio_encoder
+        codes = codec.encode(audio[:, None].to(codec.device, codec.dtype)).audio_codes
+    return codes[0]
+
+
+def decode(musicgen: MusicGen, codes: torch.Tensor, *, chunk: int = 500, margin: int = 25) -> torch.Tensor:
+    """Codes to audio, in chunks that overlap by `margin` frames so that memory stays bounded.
+
+    Args:
+        codes: (B, K, T) integers.
+        chunk: frames decoded at once; margin: frames of context on either side, decoded and thrown away.
+
+    Returns:
+        audio: (B, T * hop) float32 at the model's sample rate.
+    """
+    import torch
+
+    codec, n_frames = musicgen.model.audio_encoder, codes.shape[-1]
+    hop = round(musicgen.sample_rate / musicgen.frame_rate)
+    pieces = []
+    with torch.no_grad():
+        for start in range(0, n_frames, chunk):
+            end = min(start + chunk, n_frames)
+            left, right = max(0, start - margin), min(n_frames, end + margin)
+            audio = codec.decode(codes[None, ..., left:right].to(codec.device), [None]).audio_values[:, 0]
+            pieces.append(audio[:, (start - left) * hop : (end - left) * hop].float().cpu())
+    return torch.cat(pieces, dim=1)

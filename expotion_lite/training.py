@@ -1,0 +1,185 @@
+"""Fine-tuning: a frozen MusicGen learns, through an adapter and LoRA, to follow a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .adapter import AdapterConfig, attach, conditioned, embed_controls, save_adapter, to_steps
+from .checkpoints import train_for
+from .data import Examples, check_split
+from .errors import ExpotionError
+from .musicgen import IGNORED, MusicGen, inputs_and_labels
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to fine-tune.
+
+    Attributes:
+        hours: training time in all, over as many runs as it takes; `max_steps`: so many steps instead.
+        batch: examples a step.
+        lr: peak learning rate of adapter and LoRA; the gate, one number, learns `gate_lr`.
+        text_dropout, video_dropout: how often each condition is left out, independently, so that both can be guided.
+        clip: largest gradient norm.
+        seed: of everything drawn.
+    """
+
+    hours: float = 0.05
+    max_steps: int | None = None
+    batch: int = 8
+    lr: float = 1e-3
+    gate_lr: float = 2e-2
+    text_dropout: float = 0.2
+    video_dropout: float = 0.2
+    clip: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`codes` (B, K, T) int64, `controls` (B, T, C), `tokens` (B, L) of the captions and their `mask` (B, L);
+    `video` (B,), 1 where the video is shown and 0 where it is left out."""
+
+    codes: torch.Tensor
+    controls: torch.Tensor
+    tokens: torch.Tensor
+    mask: torch.Tensor
+    video: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def collate(musicgen: MusicGen, examples: Examples, picks: np.ndarray, texts: np.ndarray, video: np.ndarray) -> Batch:
+    """Put examples together. texts, video: (B,) 0 or 1, whether each is shown."""
+    tokens = musicgen.processor.tokenizer([examples.captions[i] for i in picks], return_tensors="pt", padding=True)
+    return Batch(
+        torch.from_numpy(examples.codes[picks].astype(np.int64)),
+        torch.from_numpy(examples.controls[picks]),
+        tokens.input_ids,
+        tokens.attention_mask * torch.from_numpy(texts.astype(np.int64))[:, None],
+        torch.from_numpy(video.astype(np.float32)),
+    )
+
+
+def loss_of(model: Any, batch: Batch, pad: int) -> torch.Tensor:
+    """Mean over the codebooks of the cross-entropy of their next codes, which is transformers' own loss.
+
+    Args:
+        model: the `peft.PeftModel` of `adapter.attach`.
+        batch: what to learn from.
+        pad: the model's pad token.
+    """
+    inputs, labels = inputs_and_labels(batch.codes, pad)
+    visual = embed_controls(model, batch.controls) * batch.video[:, None, None]
+    with conditioned(model, to_steps(visual, labels.shape[2])):
+        logits = model(input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs).logits
+    logits = logits.float().unflatten(0, (len(labels), -1))  # (B, K, S, V)
+    losses = [
+        F.cross_entropy(logits[:, k].flatten(0, 1), labels[..., k].flatten(), ignore_index=IGNORED)
+        for k in range(labels.shape[2])
+    ]
+    return torch.stack(losses).mean()
+
+
+def held_out_losses(model: Any, musicgen: MusicGen, examples: Examples, batch: int = 8) -> dict[str, float]:
+    """The loss on held-out examples with their own video, with another's (the control), and with none.
+
+    Raises:
+        ExpotionError: fewer than two examples: there is no other video.
+    """
+    if len(examples) < 2:
+        raise ExpotionError(f"{len(examples)} held-out examples are too few to shuffle; hold out two or more.")
+    totals = {"loss": 0.0, "loss_shuffled": 0.0, "loss_none": 0.0}
+    controls = torch.from_numpy(np.roll(examples.controls, 1, axis=0))
+    for rows in np.array_split(np.arange(len(examples)), -(-len(examples) // batch)):
+        own = collate(musicgen, examples, rows, np.ones(len(rows)), np.ones(len(rows)))
+        others, none = replace(own, controls=controls[rows]), replace(own, video=torch.zeros(len(rows)))
+        for name, each in zip(totals, (own, others, none), strict=True):
+            loss = loss_of(model, each.to(musicgen.model.device), musicgen.pad)
+            totals[name] += float(loss) * len(rows) / len(examples)
+    return totals
+
+
+def precision_of(device: torch.device) -> str:
+    """What accelerate should compute in: bfloat16 where the hardware has it, else float16 on CUDA, else float32."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if device.type == "cpu" else "no"
+
+
+def finetune(
+    musicgen: MusicGen, train: Examples, held_out: Examples, folder: Path, config: TrainingConfig
+) -> tuple[Any, AdapterConfig]:
+    """Train an adapter and LoRA on a MusicGen, in place, and save them under `folder/adapter`.
+
+    Killed and called again with the same folder, it goes on where it was.
+
+    Args:
+        musicgen: freshly loaded.
+        train, held_out: no song and no performer may be in both.
+        folder: for the checkpoint, the log (`log.jsonl`) and the adapter.
+        config: how to train.
+
+    Returns:
+        (the `peft.PeftModel` in eval mode, the adapter's configuration)
+
+    Raises:
+        ExpotionError: the split leaks, or the model has an adapter already.
+
+    Notebook: notebooks/00_start_here
+    """
+    from accelerate import Accelerator
+
+    check_split(train, held_out)
+    torch.manual_seed(config.seed)
+    adapter = AdapterConfig(train.channels, musicgen.model.decoder.config.hidden_size)
+    model = attach(musicgen, adapter)
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for name, p in named if not name.endswith("gate")], "lr": config.lr},
+        {"params": [p for name, p in named if name.endswith("gate")], "lr": config.gate_lr, "weight_decay": 0.0},
+    ]
+    accelerator = Accelerator(mixed_precision=precision_of(musicgen.model.device))
+    model, optimizer = accelerator.prepare(model, torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.01))
+
+    def step(i: int, progress: float) -> dict[str, float]:
+        rng = np.random.default_rng([config.seed, i])
+        picks = rng.integers(len(train), size=config.batch)
+        shown = rng.random((2, config.batch)) >= np.array([[config.text_dropout], [config.video_dropout]])
+        with accelerator.autocast():
+            batch = collate(musicgen, train, picks, *shown).to(accelerator.device)
+            loss = loss_of(model, batch, musicgen.pad)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_([p for _, p in named], config.clip)
+        optimizer.step()
+        gate = next(p for name, p in named if name.endswith("gate"))
+        return {"loss": float(loss.detach()), "gate": float(gate.detach())}
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        with accelerator.autocast():
+            return held_out_losses(model, musicgen, held_out)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    train_for(
+        config.hours,
+        folder,
+        "adapter",
+        model,
+        optimizer,
+        step,
+        validate=validate,
+        log_every=25,
+        max_steps=config.max_steps,
+    )
+    save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
+    return model.eval(), adapter

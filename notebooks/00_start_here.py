@@ -1,0 +1,317 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Start here: music for a video in a minute
+#
+# Somebody nods, sways and smiles in front of a camera. A music model watches and plays along. Here you make such music,
+# look at what the model saw of the person, and change one thing.
+#
+# **Time:** about 2 minutes of computing on two CPU cores, 20 minutes with reading and listening. No GPU is needed; one
+# would hardly help with so small a model.
+#
+# **By the end you can**
+#
+# - *make* music for a video in one line of Python,
+# - *name* the steps from a video's pictures to sound,
+# - *read* movements and music on one time axis,
+# - *change* one knob at a time, and say what it did,
+# - *judge* what a single piece of music can show, and what it cannot.
+#
+# **You need** Python with functions and arrays, nothing of music theory, and headphones. How to install is in the
+# [README](../README.md#try-it); started with `make lab`, everything is there.
+#
+# **Privacy:** the video is read and the music is made on the machine that runs this notebook. Nothing is sent anywhere.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import Audio, Video
+
+import expotion_lite as el
+from expotion_lite import plots
+from expotion_lite.assets import clip
+
+# %% [markdown]
+# ## 1. Somebody moves
+
+# %%
+video = clip()  # later: the path of your own, such as "me.mp4"
+Video(video, embed=True, width=320)
+
+# %%
+facts = el.probe(video)
+print(
+    f"{facts.duration_s:.1f} s, {facts.frames} frames of {facts.width} x {facts.height} pixels, sound: {facts.has_audio}"
+)
+
+# %% [markdown]
+# Nobody was filmed for this. It is NASA's public-domain portrait of the astronaut Eileen Collins, warped by a program so
+# that she nods on every beat of some music at 100 beats a minute. She never made these movements, and you cannot hear that
+# music.
+#
+# **Predict:** how many nods are there in these 10 seconds? Write your number down; section 4 counts.
+
+# %% [markdown]
+# ## 2. Music for her
+#
+# **Predict:** of what you are about to hear, what will come from the words, and what from her movements?
+
+# %%
+prompt = "energetic rock with guitar, bass and drums"
+take = el.generate(video, prompt, output="out/start.mp4", overwrite=True)
+Video("out/start.mp4", embed=True, width=320)
+
+# %% [markdown]
+# **Explain.** Four things happened:
+#
+# 1. **Landmarks:** points on the face and the upper body were found in every frame.
+# 2. **Controls:** they became named curves, such as `head_pitch` or `smile`, 50 values a second.
+# 3. **Codes:** a music model wrote 50 small groups of numbers a second, one after the other, led by the words and by the
+#    curves. Words are to set style, instruments and mood; movements, when things happen and how strongly.
+# 4. **Sound:** a decoder turned the codes into audio, and the audio went under the video.
+#
+# The model is *nano*. It has a few million parameters and comes with the library. It has never heard a recording, only
+# short pieces by a procedural band: expect something short, simple and rough, and no record. The same code also runs
+# MusicGen, of which nano is a miniature.
+
+# %% [markdown]
+# ## 3. What the computer saw
+
+# %%
+figure = plots.plot_landmark_strip(video, take.landmarks, 5)
+
+# %% [markdown]
+# **Look:** the outline of the face and the nose are light blue, the brows yellow, the eyes green, the lips red-orange. A
+# pink line joins the shoulders. The arms are out of the picture. MediaPipe, which finds the points, still guesses where they
+# are, but also says how visible each point is: the doubtful ones are not drawn, and count as missing from here on.
+
+# %%
+print("face     ", take.landmarks.face.shape, "frames, points, x y z")
+print("scores   ", take.landmarks.blendshapes.shape, "frames, expressions")
+print("body     ", take.landmarks.body.shape, "frames, points, x y z and visibility")
+
+# %% [markdown]
+# The same on the moving picture, with the music. Follow one point with your eyes: is it ever wrong, and does it tremble?
+
+# %%
+sound = {"audio": take.audio, "sample_rate": take.sample_rate}
+plots.overlay_video(video, take.landmarks, "out/seen.mp4", overwrite=True, **sound)
+Video("out/seen.mp4", embed=True, width=480)
+
+# %% [markdown]
+# ## 4. From points to controls
+#
+# The music model never sees the points. It sees curves that mean something, smoothed, and scaled so that 1 is about the
+# largest that *this* person did. Sitting nearer to the camera changes nothing.
+
+# %%
+ax = plots.plot_controls(take.controls)
+print(len(take.controls.channels), "channels in all, some of them here")
+
+# %% [markdown]
+# **Look:** `head pitch` goes up when the chin goes down. `pulse` has a bump at the bottom of every nod. Find the moment
+# when the brows go up, then find it in the video.
+#
+# Now count the bumps, and compare with your prediction.
+
+# %%
+nods = plots.pulse_times(take.controls)
+print(len(nods), "nods, one every", round(float(np.median(np.diff(nods))), 2), "s")
+
+# %% [markdown]
+# **Explain.** 100 beats a minute are one every 60 / 100 = 0.6 s, and 10 / 0.6 is 16.7: sixteen or seventeen, depending on
+# where the clip begins. The last nod of this one is cut off by the end.
+
+# %% [markdown]
+# ## 5. One time axis
+#
+# **Predict:** the dotted lines will mark her nods. If the music follows them, where do new notes begin? And where does the
+# music grow, if it follows how much she moves?
+
+# %%
+figure = plots.plot_take(take)
+
+# %% [markdown]
+# **Look** from top to bottom. *Onset strength* is high where something new begins to sound. The *spectrogram* shows which
+# frequencies sound: low ones at the bottom, loud ones bright; a drum is a thin upright line, a held note a level one.
+#
+# - Go from dotted line to dotted line: does something begin there, or close by?
+# - From 4 s on she moves more (`motion energy`). Does the picture below change?
+#
+# Do not expect a peak on every line and none between: music has notes between the beats too, and nano makes mistakes.
+
+# %% [markdown]
+# ## 6. Change one thing
+#
+# The same words, the same seed for everything that is left to chance, but the model may not look at her:
+# `visual_guidance=0`.
+#
+# **Predict:** what stays, what changes?
+
+# %%
+change = {"visual_guidance": 0.0}  # then try {"prompt": "calm piano ballad"}, {"seed": 1} or {"guidance": 6.0}
+other = el.generate(**{"video": video, "prompt": prompt, **change})
+Audio(other.audio, rate=other.sample_rate)
+
+# %% [markdown]
+# And the first one again:
+
+# %%
+Audio(take.audio, rate=take.sample_rate)
+
+# %%
+figure, axes = plt.subplots(2, 1, sharex=True, sharey=True)
+for ax, each, name in [(axes[0], take, "first take"), (axes[1], other, f"changed: {change}")]:
+    plots.plot_onsets(each.audio, each.sample_rate, marks=nods, ax=ax)
+    ax.set_title(name)
+    ax.label_outer()
+
+# %% [markdown]
+# Eyes find patterns in anything, so let a number look as well: the correlation of the onset strength with her pulse. A
+# number alone says little, because any music with a beat fits anybody's nods a little. So the same music is also held
+# against twenty **strangers**, synthetic people who moved to other music. This comparison is the *control experiment*.
+
+# %%
+from expotion_lite.data import synthetic_pair
+from expotion_lite.metrics import onset_motion_correlation, onset_strength
+
+strangers = [synthetic_pair(n, n, facts.duration_s)[1] for n in range(20)]
+
+
+# %%
+def fit(take, controls):
+    """How well the beginnings of the take's notes fit the turns of somebody's motion, -1 to 1."""
+    return onset_motion_correlation(onset_strength(take.audio, take.sample_rate), controls["pulse"])
+
+
+# %%
+figure, ax = plt.subplots(figsize=(8, 2.2))
+ax.set(yticks=[0, 1], yticklabels=["changed", "first take"], ylim=(-0.5, 1.5), title="diamond: her, dots: strangers")
+ax.set_xlabel("correlation of onset strength with pulse")
+for row, each in enumerate([other, take]):
+    ax.plot([fit(each, person) for person in strangers], [row] * 20, "o", color="0.6")
+    ax.plot(fit(each, take.controls), row, "D", color="C3", markersize=9)
+
+# %% [markdown]
+# **Explain.** A diamond to the right of the grey dots says: this music fits her better than it fits others. If that holds
+# for the first take and not for the one that could not see her, seeing made the difference, *in this pair*. One pair can be
+# luck, good or bad. Run the section again with `{"seed": 1}`: by how much do the diamonds move? What holds over many
+# people and songs is in the [README](../README.md#what-to-expect).
+
+# %% [markdown]
+# ## Exercises
+#
+# **1. The eyebrows.** At which second are her brows highest (`take.controls["brows_up"]`, `take.controls.times`)? Show
+# that moment with `plots.plot_landmark_strip(video, take.landmarks, [...])`. *Target: between 1.5 and 1.9 s.*
+
+# %%
+# Your code
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# highest = take.controls.times[np.argmax(take.controls["brows_up"])]
+# figure = plots.plot_landmark_strip(video, take.landmarks, [highest - 0.6, highest])
+# ```
+#
+# The curve is smoothed, so its highest point is the middle of the raise and not a single frame.
+# </details>
+#
+# **2. The livelier part.** How many times larger is the mean `motion_energy` after 4 s than before? *Target: between 1.5
+# and 3.*
+
+# %%
+# Your code
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# later = take.controls.times >= 4
+# energy = take.controls["motion_energy"]
+# energy[later].mean() / energy[~later].mean()
+# ```
+# </details>
+#
+# **3. Chance.** Make the take again with the same settings, and once with `seed=1`. Which share of its codes (`.codes`)
+# equals the first take's? *Target: 1.0 for the same seed, less than half for the other.*
+
+# %%
+# Your code
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# for seed in (0, 1):
+#     again = el.generate(video, prompt, seed=seed)
+#     print(seed, np.mean(again.codes == take.codes))
+# ```
+#
+# The seed fixes every random draw. Another machine may round differently, and then one different draw changes all that
+# come after it.
+# </details>
+
+# %% [markdown]
+# ## Quiz
+#
+# **1. Every nod has an onset. What follows?**  (a) The music follows her. (b) Nothing yet. (c) The music has 100 beats a
+# minute.
+#
+# <details><summary>Answers</summary>
+#
+# - (a) Not yet: music with very many onsets has one at every nod of everybody. That is what the strangers are for.
+# - (b) **Right.** It takes the comparison with others, over many takes.
+# - (c) Not necessarily: onsets twice or four times as fast meet every nod as well.
+# </details>
+#
+# **2. What does `visual_guidance=0` do?**  (a) It makes silence. (b) It makes music from the words alone. (c) It makes the
+# music do the opposite of the movements.
+#
+# <details><summary>Answers</summary>
+#
+# - (a) No: the words still lead, as you heard.
+# - (b) **Right.** What seeing her would have changed is weighed with 0. With 1 it counts as in training, with more it is
+#   exaggerated.
+# - (c) No: that would take a negative weight, which is refused.
+# </details>
+
+# %% [markdown]
+# ## What we saw
+#
+# - A video becomes landmarks, landmarks become controls, controls and words become codes, codes become sound.
+# - Controls, onsets and spectrogram on one time axis show whether music and movement meet.
+# - Comparing needs one change at a time, the same seed, and other people as a control.
+#
+# ## Limits
+#
+# - Nano is small, has heard one procedural band only, and knows few words: rock, techno, folk, ambient, march, piano
+#   ballad, lo-fi hip hop; fast, slow, happy, sad, and the names of some instruments.
+# - It learned to watch from synthetic people. Large, regular movements steer it best, fine expressions little.
+# - MediaPipe finds faces of some people, and in some light, better than of others. Who is not found cannot play.
+#
+# ## References
+#
+# - Izzati, Li and Xia 2025, [Expotion](https://arxiv.org/abs/2507.04955): the idea that this library teaches.
+# - Copet et al. 2023, [Simple and controllable music generation](https://arxiv.org/abs/2306.05284): MusicGen.
+# - Kartynnik et al. 2019, [Real-time facial surface geometry](https://arxiv.org/abs/1907.06724): the face's points.
+# - Brooks et al. 2023, [InstructPix2Pix](https://arxiv.org/abs/2211.09800): guidance by two conditions.
+#
+# ## Next
+#
+# Film yourself for ten seconds (face and shoulders, light from the front, large nods), put the file beside this notebook,
+# set `video = "me.mp4"` in section 1 and run everything again. Film nobody who has not agreed. Without a notebook:
+# `expotion-lite generate me.mp4 --prompt "slow piano" -o mine.mp4`.

@@ -1,0 +1,132 @@
+"""Small test videos, made on the spot.
+
+Every picture has a red quarter in the upper left corner of what a viewer should see when the file's rotation flag is
+0, and its number as the grey level of the rest, so that a test can tell which picture it got and which way is up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+CLOCK = Fraction(1, 90000)
+CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx", ".ts": "libx264", ".avi": "mpeg4"}
+SOUND_CODECS = {".webm": "libopus", ".avi": "libmp3lame"}
+FAST = {
+    "libx264": {"preset": "ultrafast", "crf": "12"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+    "libvpx": {"deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+    "libsvtav1": {"preset": "12", "svtav1-params": "lp=1"},
+}
+
+
+def grey(number: int) -> int:
+    """The grey level of picture `number`, for the first 30."""
+    return 30 + 7 * (number % 30)
+
+
+def picture(number: int, size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) uint8; `size` is (width, height)."""
+    width, height = size
+    image = np.full((height, width, 3), grey(number), np.uint8)
+    image[: height // 2, : width // 2] = (220, 30, 30)
+    return image
+
+
+def number_of(image: np.ndarray) -> int:
+    """Which picture this is, from the grey level in the middle of its lower right quarter (upright pictures)."""
+    height, width = image.shape[:2]
+    return round((float(image[3 * height // 4, 3 * width // 4].mean()) - 30) / 7)
+
+
+def red_corner(image: np.ndarray) -> str:
+    """Where the red quarter is: "top left", "top right", "bottom left" or "bottom right"."""
+    height, width = image.shape[:2]
+    spots = {
+        f"{v} {h}": image[y * height // 4, x * width // 4].astype(int)
+        for v, y in (("top", 1), ("bottom", 3))
+        for h, x in (("left", 1), ("right", 3))
+    }
+    return max(spots, key=lambda name: spots[name][0] - spots[name][2])
+
+
+def click(time_s: float, duration_s: float, sample_rate: int) -> np.ndarray:
+    """(N,) float32 silence with one short tone burst that starts at `time_s`."""
+    samples = np.zeros(round(duration_s * sample_rate), np.float32)
+    start = round(time_s * sample_rate)
+    samples[start : start + sample_rate // 500] = 0.9
+    return samples
+
+
+def click_time(audio: np.ndarray, sample_rate: int) -> float:
+    """Seconds at which the sound first passes half of its peak."""
+    loud = np.abs(audio)
+    return float(np.argmax(loud > 0.5 * loud.max()) / sample_rate)
+
+
+def make_video(
+    path: Path,
+    *,
+    fps: float = 25,
+    count: int = 10,
+    times: Sequence[float] | None = None,
+    size: tuple[int, int] = (64, 48),
+    rotation: int = 0,
+    mirrored: bool = False,
+    codec: str | None = None,
+    audio: np.ndarray | None = None,
+    sample_rate: int = 48000,
+    start_s: float = 0.0,
+    live: bool = False,
+    pixel_aspect: Fraction | None = None,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """Write a test video; the suffix of `path` picks the container.
+
+    Args:
+        fps, count: an even rate and how many pictures; or `times`: seconds of each picture, uneven if you like.
+        size: (width, height) as stored.
+        rotation: degrees clockwise that a player shall turn the stored picture by; mirrored: and flip it sideways.
+        audio: (N,) float32 sound at `sample_rate`, from `start_s` on.
+        start_s: time of the first picture on the file's own clock.
+        live: as a browser's MediaRecorder writes: no duration, no index, a claimed rate of 1000 frames a second.
+        pixel_aspect: width of a stored pixel over its height, 1 if not given.
+        options: of the encoder (`FAST` by default); container_options: of the muxer.
+    """
+    import av
+
+    path = Path(path)
+    codec = codec or CODECS[path.suffix]
+    times = [i / fps for i in range(count)] if times is None else times
+    container_options = {**({"live": "1"} if live else {}), **(container_options or {})}
+    with av.open(str(path), "w", options=container_options) as container:
+        stream = container.add_stream(codec, rate=1000 if live else round(fps), options=options or FAST.get(codec, {}))
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        base = Fraction(1, round(fps)) if codec == "mpeg4" else Fraction(1, 1000) if live else CLOCK
+        stream.codec_context.time_base = base
+        if pixel_aspect:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
+        if rotation or mirrored:
+            stream.set_display_rotation(-rotation, hflip=mirrored)
+        sound = None
+        if audio is not None:
+            name = SOUND_CODECS.get(path.suffix, "libmp3lame")
+            sound = container.add_stream(name, rate=48000, layout="mono")
+        for number, time_s in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(number, size), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = round((start_s + time_s) / base), base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            for at in range(0, len(audio), 4800):
+                frame = av.AudioFrame.from_ndarray(audio[None, at : at + 4800], format="flt", layout="mono")
+                frame.sample_rate, frame.time_base = sample_rate, Fraction(1, sample_rate)
+                frame.pts = at + round(start_s * sample_rate)
+                container.mux(sound.encode(frame))
+            container.mux(sound.encode(None))
+    return path

@@ -1,0 +1,243 @@
+"""The command line: bad input gets one clear line and exit code 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from expotion_lite import __version__, cli
+from expotion_lite.video import Frame, write_video, write_wav
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory):
+    """A folder with a fine video of one second, and files that only look like one."""
+    folder = tmp_path_factory.mktemp("inputs")
+    grey = (np.full((96, 128, 3), 8 * index, np.uint8) for index in range(15))
+    fine = write_video(folder / "fine.mp4", (Frame(image, index / 15) for index, image in enumerate(grey)))
+    (folder / "text.mp4").write_text("this is not a video\n" * 100)
+    (folder / "empty.mp4").touch()
+    (folder / "cut.mp4").write_bytes(fine.read_bytes()[: fine.stat().st_size // 2])
+    write_wav(folder / "sound.wav", np.zeros(16000, np.float32), 16000)
+    (folder / "folder.mp4").mkdir()
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Stand in for the generator, which takes seconds; return the list of calls that reach it."""
+    seen = []
+
+    def generate(video, prompt, **options):
+        seen.append((video, prompt, options))
+        return SimpleNamespace(audio=np.zeros(32000, np.float32), sample_rate=16000)
+
+    stub = ModuleType("expotion_lite.generation")
+    stub.generate = generate
+    monkeypatch.setitem(sys.modules, stub.__name__, stub)
+    return seen
+
+
+def refused(capsys, *arguments, code=2):
+    """Run the command line, check that it refuses on one line of stderr, and return that line."""
+    assert cli.main([str(argument) for argument in arguments]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("expotion-lite: ") and captured.err.endswith("\n")
+    assert captured.err.count("\n") == 1, captured.err
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+@pytest.mark.parametrize("command", ["generate", "controls"])
+@pytest.mark.parametrize("name", ["text.mp4", "empty.mp4", "cut.mp4", "sound.wav", "folder.mp4", "missing.mp4", ""])
+def test_what_is_no_video_is_refused_by_name(command, name, inputs, out, calls, capsys):
+    target = [out / "new.mp4", "--prompt", "piano"] if command == "generate" else [out / "new.npz"]
+    line = refused(capsys, command, inputs / name, "-o", *target)
+    assert line.startswith("expotion-lite: error: ")
+    assert (name or inputs.name) in line
+    assert len(line) < 400
+    assert list(out.iterdir()) == [] and calls == []
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--prompt", ""], "prompt is empty"),
+        (["--prompt", "  "], "prompt is empty"),
+        (["--prompt", "word " * 5000], "5,000 words.*at most 200"),
+        (["--guidance", "-1"], "guidance is -1.*0 to 20"),
+        (["--guidance", "nan"], "guidance is nan"),
+        (["--guidance", "loud"], "--guidance.*loud"),
+        (["--visual-guidance", "-0.5"], "visual_guidance is -0.5.*0 to 20"),
+        (["--temperature", "0"], "temperature is 0.*above 0"),
+        (["--top-k", "0"], "top_k is 0.*1 or more"),
+        (["--top-k", "2.5"], "--top-k.*2.5"),
+        (["--seed", "-3"], "seed is -3.*0 to 4294967295"),
+        (["--model", "nanoo"], "Unknown model 'nanoo'.*nano"),
+        (["--adapter", "no/such/folder"], "No adapter folder 'no/such/folder'"),
+        (["--audio", "music.mp3"], r"music\.mp3 must end in \.wav"),
+        (["--audio", "music"], r"music must end in \.wav"),
+        (["--tempo", "120"], "--tempo.*--help"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_any_work(options, names, inputs, out, calls, capsys):
+    request = ["generate", inputs / "fine.mp4", "--prompt", "piano", "-o", out / "new.mp4"]
+    assert re.search(names, refused(capsys, *request, *options))
+    assert list(out.iterdir()) == [] and calls == []
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "says"),
+    [
+        ("generate", "new.avi", r"must end in \.mp4, for example new\.mp4"),
+        ("generate", "new", r"must end in \.mp4"),
+        ("generate", "there.mp4", "exists.*--overwrite"),
+        ("generate", "there.mp4/new.mp4", "Cannot write"),
+        ("controls", "new.csv", r"must end in \.npz"),
+        ("controls", "there.npz", "exists.*--overwrite"),
+        ("controls", "there.npz/new.npz", "Cannot write"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused(command, name, says, inputs, out, calls, capsys):
+    for there in ("there.mp4", "there.npz"):
+        (out / there).write_text("precious")
+    prompt = ["--prompt", "piano"] if command == "generate" else []
+    assert re.search(says, refused(capsys, command, inputs / "fine.mp4", *prompt, "-o", out / name))
+    assert {path.name: path.read_text() for path in out.iterdir()} == {"there.mp4": "precious", "there.npz": "precious"}
+    assert calls == []
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(inputs, out, calls, capsys):
+    out.chmod(0o500)
+    request = ["generate", inputs / "fine.mp4", "--prompt", "piano", "-o", out / "new.mp4"]
+    assert "Cannot write" in refused(capsys, *request)
+    assert calls == []
+
+
+def test_an_existing_music_file_is_refused_as_well(inputs, out, calls, capsys):
+    (out / "music.wav").write_text("precious")
+    request = ["generate", inputs / "fine.mp4", "--prompt", "piano", "-o", out / "new.mp4"]
+    assert "--overwrite" in refused(capsys, *request, "--audio", out / "music.wav")
+    assert (out / "music.wav").read_text() == "precious" and calls == []
+
+
+def test_the_input_is_never_overwritten(inputs, calls, capsys):
+    video = inputs / "fine.mp4"
+    before = video.read_bytes()
+    line = refused(capsys, "generate", video, "--prompt", "piano", "-o", video, "--overwrite")
+    assert "is the input video itself" in line
+    assert video.read_bytes() == before and calls == []
+
+
+def test_every_option_reaches_the_generator(inputs, out, calls, capsys):
+    (out / "new.mp4").write_text("old")
+    knobs = "--seed 7 --guidance 4 --visual-guidance 0 --temperature 0.8 --top-k 50 --adapter none --overwrite".split()
+    files = ["-o", out / "new.mp4", "--audio", out / "music.wav"]
+    assert cli.main([str(a) for a in ["generate", inputs / "fine.mp4", "--prompt", "slow piano", *files, *knobs]]) == 0
+    ((video, prompt, options),) = calls
+    assert (Path(video), prompt) == (inputs / "fine.mp4", "slow piano")
+    assert options == {
+        "output": str(out / "new.mp4"),
+        "audio_output": str(out / "music.wav"),
+        "model": "nano",
+        "adapter": None,
+        "seed": 7,
+        "guidance": 4.0,
+        "visual_guidance": 0.0,
+        "temperature": 0.8,
+        "top_k": 50,
+        "progress": True,
+        "overwrite": True,
+    }
+    text = capsys.readouterr().out
+    assert "new.mp4: 2.0 s of music by nano, seed 7" in text and "music.wav" in text
+
+
+def test_quiet_says_nothing(inputs, out, calls, capsys):
+    request = ["generate", inputs / "fine.mp4", "--prompt", "piano", "-o", out / "new.mp4", "--quiet"]
+    assert cli.main([str(argument) for argument in request]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert calls[0][2]["progress"] is False
+
+
+@pytest.mark.parametrize(("error", "code", "says"), [(KeyboardInterrupt, 130, "stopped"), (KeyError, 1, "--debug")])
+def test_an_interruption_and_a_surprise_are_one_line_too(error, code, says, inputs, out, calls, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise error
+
+    monkeypatch.setattr(sys.modules["expotion_lite.generation"], "generate", interrupted)
+    request = ["generate", inputs / "fine.mp4", "--prompt", "piano", "-o", out / "new.mp4"]
+    assert says in refused(capsys, *request, code=code)
+
+
+def test_debug_shows_where_an_error_comes_from(inputs, out, calls, capsys):
+    request = ["controls", str(inputs / "empty.mp4"), "-o", str(out / "new.npz"), "--debug"]
+    assert cli.main(request) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback") and lines[-1].startswith("expotion-lite: error: ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["generate"], ["controls", "a.mp4"], ["generate", "a.mp4", "b"]])
+def test_half_a_command_points_to_the_help(arguments, capsys):
+    assert "--help" in refused(capsys, *arguments)
+
+
+def test_help_teaches_every_knob(capsys):
+    assert cli.main(["generate", "--help"]) == 0
+    text = capsys.readouterr().out
+    for flag in (
+        "--prompt --output --audio --model --adapter --seed --guidance --visual-guidance --temperature --top-k".split()
+    ):
+        assert flag in text
+    for example in re.findall(r"^  expotion-lite (.*)$", text, re.MULTILINE):
+        words = re.findall(r'"[^"]*"|\S+', example)
+        cli.build_parser().parse_args([word.strip('"') for word in words])
+    assert max(len(line) for line in text.splitlines()) <= 120
+
+
+def test_python_m_prints_the_version():
+    run = subprocess.run(
+        [sys.executable, "-m", "expotion_lite", "--version"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == f"expotion-lite {__version__}\n" and run.stderr == ""
+
+
+@pytest.mark.filterwarnings("default")
+def test_controls_of_a_person_are_numbers_over_time(out, capsys):
+    from skimage.data import astronaut
+    from skimage.transform import rotate
+
+    turned = [(255 * rotate(astronaut(), 6 * np.sin(index / 2), mode="edge")).astype(np.uint8) for index in range(8)]
+    video = write_video(out / "me.mp4", (Frame(image, index / 15) for index, image in enumerate(turned)))
+    assert cli.main(["controls", str(video), "-o", str(out / "c.npz"), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    with np.load(out / "c.npz", allow_pickle=False) as saved:
+        assert set(saved) == {"values", "channels", "frame_rate", "found"}
+        rows = round(8 / 15 * 50)
+        assert saved["values"].shape == (rows, len(saved["channels"])) and saved["values"].dtype == np.float32
+        assert np.isfinite(saved["values"]).all()
+        assert float(saved["frame_rate"]) == 50.0
+        assert saved["found"].shape == (rows,) and saved["found"].all()
+
+
+def test_controls_without_a_person_say_so(inputs, out, capfd):
+    assert cli.main(["controls", str(inputs / "fine.mp4"), "-o", str(out / "c.npz"), "--quiet"]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1 and "A person was found in none of the" in lines[0]
+    assert list(out.iterdir()) == []

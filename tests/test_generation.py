@@ -1,0 +1,109 @@
+"""The whole path: a video and a prompt in, the same video with its own music out."""
+
+from __future__ import annotations
+
+import threading
+from itertools import islice
+
+import numpy as np
+import pytest
+from media import make_video
+
+from expotion_lite.assets import clip
+from expotion_lite.cli import main
+from expotion_lite.errors import ExpotionError
+from expotion_lite.generation import finish, generate, load_musician, play
+from expotion_lite.settings import Settings
+from expotion_lite.video import probe, read_audio, read_frames, write_video
+
+PROMPT = "steady rock with guitar, bass and drums"
+
+
+@pytest.fixture(scope="module")
+def short_clip(tmp_path_factory):
+    """The first 2 s of the bundled clip."""
+    path = tmp_path_factory.mktemp("clip") / "short.mp4"
+    return write_video(path, islice(read_frames(clip()), 50))
+
+
+@pytest.fixture(scope="module")
+def take(short_clip):
+    return generate(short_clip, PROMPT, seed=1, progress=False)
+
+
+def test_the_command_gives_the_video_its_music(short_clip, take, tmp_path, capsys):
+    out, wav = tmp_path / "out.mp4", tmp_path / "out.wav"
+    arguments = ["generate", str(short_clip), "--prompt", PROMPT, "-o", str(out), "--audio", str(wav), "--seed", "1"]
+    assert main(arguments) == 0
+    before, after = probe(short_clip), probe(out)
+    assert after.has_audio and after.codec == "h264" and after.frames == before.frames == 50
+    assert after.duration_s == pytest.approx(before.duration_s, abs=1 / 25)
+    assert "2.0 s of music" in capsys.readouterr().out
+    sound = read_audio(out, take.sample_rate)
+    assert abs(len(sound) - 2 * take.sample_rate) <= take.sample_rate / 25
+    n = min(len(sound), len(take.audio))
+    assert np.corrcoef(sound[:n], take.audio[:n])[0, 1] > 0.9, "the same seed gives the same music, in time"
+
+
+def test_what_is_made_is_music_and_no_silence_noise_or_drone(take):
+    from expotion_lite.metrics import onset_strength
+
+    assert take.audio.shape == (2 * take.sample_rate,) and np.abs(take.audio).max() <= 1
+    spectrum = np.abs(np.fft.rfft(take.audio * np.hanning(len(take.audio)))) ** 2
+    flatness = np.exp(np.log(spectrum + 1e-12).mean()) / spectrum.mean()
+    assert np.sqrt((take.audio**2).mean()) > 0.01, "silence"
+    assert flatness < 0.1, "noise"
+    onsets = onset_strength(take.audio, take.sample_rate)
+    assert onsets.max() > 3 * onsets.mean(), "a drone has no onsets"
+
+
+def test_the_adapter_is_at_work_and_can_be_turned_off(short_clip, take):
+    musician = load_musician()
+    blind = play(musician, [PROMPT], [take.controls], Settings(seed=1, visual_guidance=0.0))[0]
+    assert not np.array_equal(blind, take.codes)
+    other = play(musician, [PROMPT], [take.controls], Settings(seed=2))[0]
+    assert not np.array_equal(other, take.codes)
+
+
+def test_cancelled_music_ends_in_silence(short_clip):
+    cancel = threading.Event()
+    cancel.set()
+    take = generate(short_clip, PROMPT, cancel=cancel, progress=False)
+    assert take.audio.shape == (2 * take.sample_rate,) and not take.audio.any()
+
+
+def test_finish_cuts_or_fills_fades_and_never_clips():
+    loud = np.full(1000, 2.0, np.float32)
+    assert finish(loud, 1000, 0.5).shape == (500,) and finish(loud, 1000, 1.5).shape == (1500,)
+    assert np.abs(finish(loud, 1000, 0.5)).max() <= 0.99
+    assert finish(loud, 1000, 0.5)[-1] == 0 and not finish(loud, 1000, 1.5)[1000:].any()
+
+
+def test_the_bundled_adapter_belongs_to_nano(short_clip):
+    with pytest.raises(ExpotionError, match="belongs to nano"):
+        generate(short_clip, PROMPT, model="facebook/musicgen-small", progress=False)
+
+
+@pytest.mark.parametrize("seen", [0, 2])
+def test_nobody_or_hardly_anybody_in_the_video(short_clip, seen, tmp_path, capsys):
+    """A clip of 30 grey frames, in `seen` of which a person is shown: one line, exit code 2, nothing written."""
+    frames = list(islice(read_frames(short_clip), 30))
+    grey = np.full_like(frames[0].image, 128)
+    video = write_video(
+        tmp_path / "in.mp4", [type(f)(f.image if i < seen else grey, f.time_s) for i, f in enumerate(frames)]
+    )
+    for command in (["generate", "--prompt", PROMPT, "-o", tmp_path / "o.mp4"], ["controls", "-o", tmp_path / "o.npz"]):
+        assert main([command[0], str(video), *map(str, command[1:]), "--quiet"]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "frames" in error and "use a video" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_tiny_pictures_and_a_single_frame(tmp_path, capsys):
+    for name, video in {
+        "tiny": make_video(tmp_path / "tiny.mp4", size=(8, 8)),
+        "single": write_video(tmp_path / "single.mp4", islice(read_frames(clip()), 1)),
+    }.items():
+        assert main(["generate", str(video), "--prompt", PROMPT, "-o", str(tmp_path / "o.mp4"), "--quiet"]) == 2, name
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "o.mp4").exists()

@@ -1,0 +1,79 @@
+"""Metrics against closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from expotion_lite.errors import ExpotionError
+from expotion_lite.metrics import (
+    against_others,
+    beat_f_measure,
+    bootstrap_interval,
+    onset_motion_correlation,
+    onset_strength,
+    paired_permutation_test,
+    track_beats,
+)
+
+
+def clicks(times, duration_s, sample_rate=16_000):
+    audio = 1e-4 * np.random.default_rng(0).standard_normal(round(duration_s * sample_rate)).astype(np.float32)
+    for time in times:
+        start = round(time * sample_rate)
+        audio[start : start + 160] += np.sin(2 * np.pi * 1000 * np.arange(160) / sample_rate)[: len(audio) - start]
+    return audio
+
+
+def test_onsets_are_found_where_the_clicks_are():
+    times = np.arange(0.5, 9.5, 0.5)
+    strength = onset_strength(clicks(times, 10.0), 16_000)
+    assert strength.shape == (500,)
+    peaks = np.flatnonzero(strength > 0.5 * strength.max())
+    assert all(np.abs(peaks / 50 - time).min() <= 0.04 for time in times)
+    assert all(np.abs(times - peak / 50).min() <= 0.06 for peak in peaks)
+
+
+def test_correlation_of_shifted_sines_is_one_within_the_lag_and_closed_form_beyond():
+    t = np.arange(1000) / 50
+    wave = lambda delay: np.sin(2 * np.pi * 0.5 * (t - delay))  # noqa: E731 - period 2 s
+    assert onset_motion_correlation(wave(0), wave(0.2)) == pytest.approx(1.0, abs=1e-6)
+    expected = np.cos(2 * np.pi * 0.5 * (0.5 - 0.3))
+    assert onset_motion_correlation(wave(0), wave(0.5)) == pytest.approx(expected, abs=0.02)
+    assert onset_motion_correlation(wave(0), np.ones(1000)) == 0.0
+    with pytest.raises(ExpotionError, match="differ in length"):
+        onset_motion_correlation(wave(0), wave(0)[:-1])
+
+
+@pytest.mark.parametrize("bpm", [80, 120, 150])
+def test_beats_of_a_click_track(bpm):
+    truth = np.arange(0.3, 10, 60 / bpm)
+    assert beat_f_measure(track_beats(clicks(truth, 10.0), 16_000), truth) > 0.9
+
+
+def test_f_measure_counts_hits():
+    truth = np.arange(1.0, 9.0)
+    assert beat_f_measure(truth + 0.06, truth) == 1.0
+    assert beat_f_measure(truth + 0.08, truth) == 0.0
+    assert beat_f_measure(truth[::2], truth) == pytest.approx(2 * 1 * 0.5 / 1.5)
+    assert beat_f_measure(np.array([]), truth) == 0.0
+
+
+def test_own_and_others_of_a_table():
+    own, shuffled = against_others(np.array([[1.0, 2.0, 4.0], [0.0, 5.0, 2.0], [3.0, 1.0, 7.0]]))
+    assert own.tolist() == [1.0, 5.0, 7.0] and shuffled.tolist() == [3.0, 1.0, 2.0]
+
+
+def test_bootstrap_interval_of_a_normal_mean_is_the_textbook_one():
+    values = np.random.default_rng(1).normal(2.0, 1.0, 400)
+    low, high = bootstrap_interval(values)
+    half = 1.96 * values.std(ddof=1) / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.02)
+    assert high == pytest.approx(values.mean() + half, abs=0.02)
+
+
+def test_permutation_p_is_exact_for_few_and_uniform_under_the_null():
+    assert paired_permutation_test(np.ones(4), draws=100_000) == pytest.approx(1 / 16, abs=0.005)
+    rng = np.random.default_rng(2)
+    p = [paired_permutation_test(rng.normal(size=20), draws=500) for _ in range(300)]
+    assert np.mean(np.array(p) < 0.1) == pytest.approx(0.1, abs=0.06)

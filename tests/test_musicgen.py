@@ -1,0 +1,78 @@
+"""Nano is a MusicGen like any other, and the codes go there and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from expotion_lite.band import compose
+from expotion_lite.errors import ExpotionError
+from expotion_lite.musicgen import NANO, decode, delay, encode, inputs_and_labels, load, undelay
+from expotion_lite.synth import render
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return load("nano")
+
+
+def test_plain_transformers_loads_nano_and_makes_sound():
+    from transformers import AutoProcessor, MusicgenForConditionalGeneration
+
+    model = MusicgenForConditionalGeneration.from_pretrained(NANO)
+    inputs = AutoProcessor.from_pretrained(NANO)(text=["fast techno with drums"], padding=True, return_tensors="pt")
+    torch.manual_seed(0)
+    audio = model.generate(**inputs, max_new_tokens=103).float()
+    assert audio.shape == (1, 1, 100 * 320)
+    assert audio.abs().max() > 0.05 and audio.std() > 0.01
+
+
+def test_delay_pattern_equals_transformers_own(nano):
+    codes = torch.randint(0, 256, (2, 4, 9))
+    decoder = nano.model.decoder
+    start = torch.full((8, 1), nano.pad)
+    _, mask = decoder.build_delay_pattern_mask(start, nano.pad, max_length=9 + 4)
+    laid = torch.nn.functional.pad(delay(codes, nano.pad), (1, 0), value=nano.pad)
+    padded = (mask.view(2, 4, -1) == nano.pad)[..., : laid.shape[-1]]
+    assert torch.equal(laid == nano.pad, padded)
+    assert torch.equal(undelay(delay(codes, nano.pad)), codes)
+
+
+def test_a_missing_frame_is_neither_read_nor_learned():
+    codes = torch.tensor([[[5, 6, -1], [7, 8, -1]]])
+    inputs, labels = inputs_and_labels(codes, pad=9)
+    assert inputs.tolist() == [[9, 5, 6, 9], [9, 9, 7, 8]]
+    assert labels[0].T.tolist() == [[5, 6, -100, -100], [-100, 7, 8, -100]]
+
+
+def test_codes_keep_the_music(nano):
+    """Decoded, a piece still correlates with itself and not with another piece (log-mel, frame by frame)."""
+    from expotion_lite.codec_training import frame_mels
+
+    audio = torch.from_numpy(np.stack([render(compose(s, 4.0)) for s in (21, 22, 23)]))
+    again = decode(nano, encode(nano, audio))
+    assert again.shape == audio.shape
+    mels = [frame_mels(x[:, None]).flatten(1) for x in (audio, again)]
+    table = torch.corrcoef(torch.cat(mels))[:3, 3:]
+    assert (table.diag() > 0.8).all()
+    assert (table.diag() > table.fill_diagonal_(-1).max(1).values).all()
+
+
+def test_decoding_in_chunks_equals_decoding_at_once(nano):
+    codes = encode(nano, torch.from_numpy(render(compose(24, 4.0)))[None])
+    at_once, in_chunks = decode(nano, codes, chunk=1000), decode(nano, codes, chunk=70, margin=60)
+    assert (at_once - in_chunks).abs().max() < 0.05 * at_once.abs().max()
+
+
+@pytest.mark.parametrize(
+    "name, part", [("facebook/musicgen-melody", "Unknown model"), ("nanno", "Unknown model"), ("/", "config.json")]
+)
+def test_an_unknown_model_is_named_with_what_to_do(name, part):
+    with pytest.raises(ExpotionError, match=part):
+        load(name)
+
+
+def test_a_hub_model_that_is_not_here_says_so():
+    with pytest.raises(ExpotionError, match="nano"):
+        load("facebook/musicgen-small")

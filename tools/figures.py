@@ -1,0 +1,64 @@
+"""Rebuild the stills in figures/ that the README shows.
+
+    python tools/figures.py [--log runs/nano/log.jsonl]
+
+`take.png` is made from the bundled clip with the defaults; `landmarks.png` shows what was seen in it; `training.png`
+has a panel for each stage in the given logs. A minute of one CPU core.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMPT = "energetic rock with guitar, bass and drums"
+STAGES = ("quantised", "language", "adapter")  # the first of them ends what "autoencoder" began
+
+
+def main() -> None:
+    """Make the music, draw, and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--adapter", default="bundled")
+    parser.add_argument("--log", type=Path, nargs="*", default=[], help="log.jsonl of trainings, for training.png")
+    parser.add_argument("--output", type=Path, default=ROOT / "figures", help="folder (default: %(default)s)")
+    options = parser.parse_args()
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rc_file(ROOT / "notebooks" / "matplotlibrc")
+    import expotion_lite as el
+    from expotion_lite import plots
+    from expotion_lite.assets import clip
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    take = el.generate(clip(), PROMPT, model=options.model, adapter=options.adapter)
+    plots.plot_take(take).savefig(options.output / "take.png")
+    plots.plot_landmark_strip(clip(), take.landmarks, 4).savefig(options.output / "landmarks.png")
+    if options.log:
+        plot_log(options.log).savefig(options.output / "training.png")
+    print("Wrote", *sorted(path.name for path in options.output.glob("*.png")))
+
+
+def plot_log(paths: list[Path]) -> Figure:
+    """A panel for each stage that the logs hold."""
+    import matplotlib.pyplot as plt
+
+    from expotion_lite import plots
+
+    lines = [line for path in paths for line in path.read_text().splitlines()]
+    stages = [stage for stage in STAGES if any(f'"{stage}"' in line for line in lines)]
+    figure, axes = plt.subplots(1, len(stages), figsize=(3.6 * len(stages), 3.2), squeeze=False)
+    for stage, ax in zip(stages, axes[0], strict=True):
+        plots.plot_training(lines, stage, ax=ax)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
