@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -47,8 +48,10 @@ class AdapterConfig:
 class VisualAdapter(nn.Module):
     """Controls to something that can be added to the decoder's input: two convolutions, a projection and a gate.
 
-    The gate starts at 0, so an untrained adapter changes nothing (as in Flamingo, Alayrac 2022, section 2.2); the
-    projection starts away from 0, so that the gate has a gradient.
+    The projection reads the controls themselves beside the convolutions' features, so that what is simple (a pulse
+    where a beat should be) is learned first. It starts at 0, so that an untrained adapter changes nothing (as ControlNet's
+    do, Zhang 2023, section 3.1). A gate that starts at 0 before a random projection changes nothing either, but what it
+    would let in is noise, so that it stays shut for long; both at 0 would have no gradient.
     """
 
     def __init__(self, config: AdapterConfig) -> None:
@@ -56,14 +59,21 @@ class VisualAdapter(nn.Module):
         n_channels, pad = len(config.channels), config.kernel // 2
         self.inner = nn.Conv1d(n_channels, config.hidden, config.kernel, padding=pad)
         self.outer = nn.Conv1d(config.hidden, config.hidden, config.kernel, padding=pad)
-        self.project = nn.Linear(config.hidden, config.width)
-        self.gate = nn.Parameter(torch.zeros(1))
+        for convolution in (self.inner, self.outer):
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            nn.init.zeros_(convolution.bias)
+        self.norm = nn.LayerNorm(config.hidden)
+        self.project = nn.Linear(config.hidden + n_channels, config.width)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        self.gate = nn.Parameter(torch.ones(1))
 
     def forward(self, controls: torch.Tensor) -> torch.Tensor:
-        """controls: (B, T, C) at the model's frame rate. Returns (B, T, width), all zeros while the gate is shut."""
+        """controls: (B, T, C) at the model's frame rate. Returns (B, T, width), all zeros before training."""
         x = nn.functional.gelu(self.inner(controls.transpose(1, 2)))
         x = nn.functional.gelu(self.outer(x)).transpose(1, 2)
-        return self.gate * self.project(x)
+        features = self.norm(x) / x.shape[-1] ** 0.5  # one loud voice among the controls, not a hundred
+        return self.gate * self.project(torch.cat([features, controls], dim=-1))
 
 
 def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
@@ -88,7 +98,9 @@ def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
     lora = LoraConfig(
         r=config.rank, lora_alpha=config.alpha, target_modules=targets, modules_to_save=["visual_adapter"]
     )
-    return get_peft_model(musicgen.model, lora)
+    with warnings.catch_warnings():  # peft asks transformers 5.23 for a property that it is about to rename
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(musicgen.model, lora)
 
 
 def _inner_decoder(model: Any) -> Any:

@@ -24,7 +24,7 @@ class TrainingConfig:
     Attributes:
         hours: training time in all, over as many runs as it takes; `max_steps`: so many steps instead.
         batch: examples a step.
-        lr: peak learning rate of adapter and LoRA; the gate, one number, learns `gate_lr`.
+        lr: peak learning rate of LoRA. `adapter_lr`: of the visual adapter.
         text_dropout, video_dropout: how often each condition is left out, independently, so that both can be guided.
         clip: largest gradient norm.
         seed: of everything drawn.
@@ -34,7 +34,7 @@ class TrainingConfig:
     max_steps: int | None = None
     batch: int = 8
     lr: float = 1e-3
-    gate_lr: float = 2e-2
+    adapter_lr: float = 2e-3
     text_dropout: float = 0.2
     video_dropout: float = 0.2
     clip: float = 1.0
@@ -144,8 +144,8 @@ def finetune(
     model = attach(musicgen, adapter)
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups = [
-        {"params": [p for name, p in named if not name.endswith("gate")], "lr": config.lr},
-        {"params": [p for name, p in named if name.endswith("gate")], "lr": config.gate_lr, "weight_decay": 0.0},
+        {"params": [p for name, p in named if "visual_adapter" not in name], "lr": config.lr},
+        {"params": [p for name, p in named if "visual_adapter" in name], "lr": config.adapter_lr},
     ]
     accelerator = Accelerator(mixed_precision=precision_of(musicgen.model.device))
     model, optimizer = accelerator.prepare(model, torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.01))
@@ -178,7 +178,7 @@ def finetune(
         optimizer,
         step,
         validate=validate,
-        log_every=25,
+        log_every=10,
         max_steps=config.max_steps,
     )
     save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")

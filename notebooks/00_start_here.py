@@ -32,7 +32,7 @@
 # **You need** Python with functions and arrays, nothing of music theory, and headphones. How to install is in the
 # [README](../README.md#try-it); started with `make lab`, everything is there.
 #
-# **Privacy:** the video is read and the music is made on the machine that runs this notebook. Nothing is sent anywhere.
+# **Privacy:** the video is read and the music is made on the machine that runs this notebook. Nothing of either is sent anywhere.
 
 # %%
 import matplotlib.pyplot as plt
@@ -52,9 +52,7 @@ Video(video, embed=True, width=320)
 
 # %%
 facts = el.probe(video)
-print(
-    f"{facts.duration_s:.1f} s, {facts.frames} frames of {facts.width} x {facts.height} pixels, sound: {facts.has_audio}"
-)
+print(f"{facts.duration_s:.1f} s, {facts.frames} frames of {facts.width} x {facts.height} pixels")
 
 # %% [markdown]
 # Nobody was filmed for this. It is NASA's public-domain portrait of the astronaut Eileen Collins, warped by a program so
@@ -229,7 +227,8 @@ for row, each in enumerate([other, take]):
 #
 # The curve is smoothed, so its highest point is the middle of the raise and not a single frame.
 # </details>
-#
+
+# %% [markdown]
 # **2. The livelier part.** How many times larger is the mean `motion_energy` after 4 s than before? *Target: between 1.5
 # and 3.*
 
@@ -245,7 +244,8 @@ for row, each in enumerate([other, take]):
 # energy[later].mean() / energy[~later].mean()
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **3. Chance.** Make the take again with the same settings, and once with `seed=1`. Which share of its codes (`.codes`)
 # equals the first take's? *Target: 1.0 for the same seed, less than half for the other.*
 
@@ -277,7 +277,8 @@ for row, each in enumerate([other, take]):
 # - (b) **Right.** It takes the comparison with others, over many takes.
 # - (c) Not necessarily: onsets twice or four times as fast meet every nod as well.
 # </details>
-#
+
+# %% [markdown]
 # **2. What does `visual_guidance=0` do?**  (a) It makes silence. (b) It makes music from the words alone. (c) It makes the
 # music do the opposite of the movements.
 #

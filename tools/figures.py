@@ -39,7 +39,9 @@ def main() -> None:
 
     options.output.mkdir(parents=True, exist_ok=True)
     take = el.generate(clip(), PROMPT, model=options.model, adapter=options.adapter)
-    plots.plot_take(take).savefig(options.output / "take.png")
+    figure = plots.plot_take(take)
+    figure.set_size_inches(6.5, 6.2)  # smaller, so that its letters are larger: readable at half the page's width
+    figure.savefig(options.output / "take.png")
     plots.plot_landmark_strip(clip(), take.landmarks, 4).savefig(options.output / "landmarks.png")
     if options.log:
         plot_log(options.log).savefig(options.output / "training.png")
