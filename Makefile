@@ -23,7 +23,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint format lab notebooks bench clean
+.PHONY: help setup demo test lint format lab notebooks evaluate figures bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -64,6 +64,12 @@ lab: setup
 # The .py is edited, the .ipynb follows it.
 notebooks: setup
 	$(BIN)/python tools/notebooks.py
+
+evaluate: setup
+	$(BIN)/python -m expotion_lite.evaluation --clips 52
+
+figures: setup
+	$(BIN)/python tools/figures.py
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

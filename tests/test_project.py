@@ -48,6 +48,7 @@ NEURAL = {
     "musicgen",
     "pretraining",
     "sampling",
+    "sampling",
     "training",
 }
 

@@ -55,16 +55,16 @@ def test_examples_survive_a_file(examples, tmp_path):
 def test_finetuning_lowers_the_loss_saves_and_resumes(examples, tmp_path):
     train, _ = examples
     other = replace(examples[1])
-    config = TrainingConfig(hours=3 / 3600, batch=4, lr=3e-3)
+    config = TrainingConfig(max_steps=20, batch=4, lr=3e-3)
     model, adapter = finetune(load("nano"), train, other, tmp_path, config)
     with torch.no_grad():
         after = held_out_losses(model, load("nano"), train)["loss"]
         fresh = attach(musicgen := load("nano"), adapter)
         assert after < held_out_losses(fresh, musicgen, train)["loss"]
         loaded, _ = load_adapter(load("nano"), tmp_path / "adapter")
-        assert held_out_losses(loaded, load("nano"), train)["loss"] == pytest.approx(after, abs=1e-3)
+        assert held_out_losses(loaded, load("nano"), train)["loss"] == pytest.approx(after, abs=2e-2)
     steps = (tmp_path / "log.jsonl").read_text().count("\n")
-    finetune(load("nano"), train, other, tmp_path, replace(config, hours=4 / 3600))
+    finetune(load("nano"), train, other, tmp_path, replace(config, max_steps=25))
     assert (tmp_path / "log.jsonl").read_text().count("\n") > steps
 
 
