@@ -49,9 +49,9 @@ class VisualAdapter(nn.Module):
     """Controls to something that can be added to the decoder's input: two convolutions, a projection and a gate.
 
     The projection reads the controls themselves beside the convolutions' features, so that what is simple (a pulse
-    where a beat should be) is learned first. It starts at 0, so that an untrained adapter changes nothing
-    (as ControlNet's do, Zhang 2023, section 3.1). A gate that starts at 0 before a random projection changes nothing either, but what it
-    would let in is noise, so that it stays shut for long; both at 0 would have no gradient.
+    where a beat should be) is learned first. It starts at 0, so that an untrained adapter changes nothing (as in
+    ControlNet, Zhang 2023, section 3.1). A gate that starts at 0 before a random projection changes nothing either,
+    but what it would let in is noise, so that it stays shut for long; both at 0 would have no gradient.
     """
 
     def __init__(self, config: AdapterConfig) -> None:

@@ -48,7 +48,6 @@ NEURAL = {
     "musicgen",
     "pretraining",
     "sampling",
-    "sampling",
     "training",
 }
 
