@@ -100,7 +100,9 @@ def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
     )
     with warnings.catch_warnings():  # peft asks transformers 5.23 for a property that it is about to rename
         warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(musicgen.model, lora)
+        model = get_peft_model(musicgen.model, lora)
+    model.peft_config["default"].base_model_name_or_path = musicgen.name
+    return model
 
 
 def _inner_decoder(model: Any) -> Any:
@@ -163,7 +165,7 @@ def conditioned(model: Any, embeds: torch.Tensor | None) -> Iterator[None]:
 def save_adapter(peft_model: Any, config: AdapterConfig, folder: str | os.PathLike) -> None:
     """Write adapter and LoRA in PEFT's format, and what the adapter reads (`visual_adapter.json`), to a folder."""
     folder = Path(folder)
-    peft_model.save_pretrained(folder)
+    peft_model.save_pretrained(folder, save_embedding_layers=False)  # "auto" would ask the hub about the base model
     (folder / "README.md").unlink(missing_ok=True)  # an empty form of PEFT's
     with writing(folder / DESCRIPTION, overwrite=True) as temporary:
         temporary.write_text(json.dumps(asdict(config), indent=1) + "\n")

@@ -117,6 +117,8 @@ def train_for(
     Returns:
         The number of steps taken in all.
     """
+    import torch
+
     checkpoint = folder / f"{name}.safetensors"
     state = {"step": 0, "seconds": 0.0}
     if checkpoint.exists():
@@ -134,6 +136,7 @@ def train_for(
         progress = spent()
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * cosine(progress)
+        torch.manual_seed(state["step"])  # a resumed run draws what an uninterrupted one would
         for key, value in step(state["step"], progress).items():
             sums[key] = sums.get(key, 0.0) + value
         count += 1

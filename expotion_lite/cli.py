@@ -191,8 +191,8 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--model",
         default="nano",
-        help="nano (comes along, needs no network), a folder with a saved MusicGen, or a hub name such as "
-        "facebook/musicgen-small (default: nano)",
+        help="nano (comes along, needs no network), facebook/musicgen-small, -medium or -large, or a folder "
+        "with a saved MusicGen (default: nano)",
     )
     model.add_argument(
         "--adapter",

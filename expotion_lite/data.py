@@ -120,6 +120,28 @@ def synthetic_examples(
     )  # fmt: skip
 
 
+def kept_synthetic_examples(
+    musicgen: MusicGen, n: int, first_song: int, first_performer: int, folder: Path, part: int = 100
+) -> Examples:
+    """`synthetic_examples`, kept in `folder` in parts, so that a kill costs one part and a second run nothing.
+
+    The folder is for one model and one range of songs and performers.
+    """
+    from tqdm.auto import tqdm
+
+    parts = []
+    for first in tqdm(range(0, n, part), desc=f"{folder.name} examples", unit="part"):
+        path = folder / f"{first:06}.npz"
+        if not path.exists():
+            synthetic_examples(musicgen, min(part, n - first), first_song + first, first_performer + first).save(path)
+        parts.append(Examples.load(path))
+    return Examples(
+        np.concatenate([each.codes for each in parts]), np.concatenate([each.controls for each in parts]),
+        sum((each.captions for each in parts), ()), np.concatenate([each.songs for each in parts]),
+        np.concatenate([each.performers for each in parts]), parts[0].channels,
+    )  # fmt: skip
+
+
 def check_split(train: Examples, held_out: Examples) -> None:
     """Refuse a split that leaks.
 

@@ -51,6 +51,11 @@ def _weight(linear: Any) -> torch.Tensor:
     return weight.detach()
 
 
+def _side_by_side(*linears: Any) -> torch.Tensor:
+    """Weights that read the same input, (sum of outs, in), laid out in memory as a few rows times them read fastest."""
+    return torch.cat([_weight(linear) for linear in linears]).t().contiguous().t()
+
+
 def _norm(module: Any) -> _Norm:
     return _Norm(module.weight.detach(), module.bias.detach(), module.eps)
 
@@ -71,7 +76,7 @@ class StepDecoder:
         )
         self.layers = [_collect(layer) for layer in decoder.layers]
         self.norm = _norm(decoder.layer_norm)
-        self.lm_heads = torch.cat([_weight(head) for head in causal_lm.lm_heads])
+        self.lm_heads = _side_by_side(*causal_lm.lm_heads)
 
     @torch.inference_mode()
     def start(self, text: torch.Tensor, text_mask: torch.Tensor, max_steps: int) -> None:
@@ -90,8 +95,11 @@ class StepDecoder:
         self.values = [text.new_zeros(shape) for _ in self.layers]
         seen = text_mask.bool().clone()
         seen[~seen.any(1)] = True  # a row without text attends to zeros, which adds nothing
-        self.cross_mask = seen[:, None, None, :]
+        self.unseen = torch.zeros_like(seen, dtype=text.dtype).masked_fill_(~seen, -torch.inf)[:, None, None]
+        self.folds = self.heads * text.shape[1] <= width  # a short text: see `_fold`
         self.cross = [self._split(F.linear(text, layer.cross_kv), 2) for layer in self.layers]
+        if self.folds:
+            self.cross = [self._fold(*kv, layer) for kv, layer in zip(self.cross, self.layers, strict=True)]
 
     @torch.inference_mode()
     def step(self, tokens: torch.Tensor, control: torch.Tensor | None = None) -> torch.Tensor:
@@ -117,14 +125,32 @@ class StepDecoder:
                 q, self.keys[i][:, :, :end], self.values[i][:, :, :end], is_causal=n > 1
             )
             x = x + F.linear(self._join(attended), layer.out)
-            (q,) = self._split(F.linear(layer.cross_norm(x), layer.cross_q), 1)
-            k, v = self.cross[i]
-            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=self.cross_mask)
-            x = x + F.linear(self._join(attended), layer.cross_out)
+            x = x + self._hear(layer.cross_norm(x), i)
             x = x + F.linear(F.gelu(F.linear(layer.mlp_norm(x), layer.up)), layer.down)
         self.done = end
         logits = F.linear(self.norm(x[:, -1]), self.lm_heads)
         return logits.view(len(logits), len(self.offsets), -1)
+
+    def _hear(self, x: torch.Tensor, i: int) -> torch.Tensor:
+        """Cross-attention of layer i: what the text has to say to x (B, n, D)."""
+        if self.folds:
+            asks, says = self.cross[i]
+            scores = torch.bmm(x, asks).unflatten(2, (self.heads, -1)) + self.unseen
+            return torch.bmm(scores.softmax(-1).flatten(2), says)
+        (q,) = self._split(F.linear(x, self.layers[i].cross_q), 1)
+        attended = F.scaled_dot_product_attention(q, *self.cross[i], attn_mask=self.unseen)
+        return F.linear(self._join(attended), self.layers[i].cross_out)
+
+    def _fold(self, k: torch.Tensor, v: torch.Tensor, layer: _Layer) -> tuple[torch.Tensor, torch.Tensor]:
+        """Multiply the text's keys and values, (B, heads, L, d), by the weights beyond them, once for all steps.
+
+        A query meets a key as (x Wq) k^T = x (Wq k^T), and a value goes out as (a v) Wo = a (v Wo); the brackets on the
+        right, (B, D, heads * L) and (B, heads * L, D), are smaller than the weights while heads * L <= D.
+        """
+        d = k.shape[-1]
+        asks = torch.einsum("bhld,hde->behl", k / d**0.5, layer.cross_q.unflatten(0, (self.heads, d)))
+        says = torch.einsum("bhld,ehd->bhle", v, layer.cross_out.unflatten(1, (self.heads, d)))
+        return asks.flatten(2), says.flatten(1, 2)
 
     def _split(self, x: torch.Tensor, parts: int) -> tuple[torch.Tensor, ...]:
         """(B, n, parts * D) -> parts of (B, heads, n, D / heads)."""
@@ -141,14 +167,14 @@ def _collect(layer: Any) -> _Layer:
     own, cross = layer.self_attn, layer.encoder_attn
     return _Layer(
         _norm(layer.self_attn_layer_norm),
-        torch.cat([_weight(own.q_proj), _weight(own.k_proj), _weight(own.v_proj)]),
+        _side_by_side(own.q_proj, own.k_proj, own.v_proj),
         _weight(own.out_proj),
         _norm(layer.encoder_attn_layer_norm),
         _weight(cross.q_proj),
-        torch.cat([_weight(cross.k_proj), _weight(cross.v_proj)]),
+        _side_by_side(cross.k_proj, cross.v_proj),
         _weight(cross.out_proj),
         _norm(layer.final_layer_norm),
-        _weight(layer.fc1),
+        _side_by_side(layer.fc1),
         _weight(layer.fc2),
     )
 

@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class ExpotionError(ValueError):
     """Input that cannot be used. The message is one line: what was wrong, and what to do about it."""
+
+
+class Cancelled(ExpotionError):
+    """Somebody asked to stop before there was anything to keep."""

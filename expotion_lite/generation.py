@@ -144,13 +144,14 @@ def generate(
         top_k: how many of the likeliest codes are drawn from.
         progress: whether to show progress bars.
         overwrite: whether existing outputs may be replaced.
-        cancel: set it from another thread to stop the music; the take then holds what was made so far, then silence.
+        cancel: set it from another thread to stop. The take then holds the music that was made so far, then silence.
 
     Returns:
         The take. Nothing is written unless `output` or `audio_output` says so.
 
     Raises:
         ExpotionError: something about the input cannot be used; the message says what to do.
+        Cancelled: `cancel` was set before the music began.
 
     Notebook: notebooks/00_start_here
     """
@@ -166,7 +167,7 @@ def generate(
     from .controls import extract_controls
     from .landmarks import extract_landmarks
 
-    landmarks = extract_landmarks(video, progress=progress).require_person()
+    landmarks = extract_landmarks(video, progress=progress, cancel=cancel).require_person()
     controls = extract_controls(landmarks, frame_rate=musician.musicgen.frame_rate, duration_s=info.duration_s)
     codes = play(musician, [check_prompt(prompt)], [controls], settings, progress=progress, cancel=cancel)[0]
     audio = finish(to_audio(musician.musicgen, codes), musician.musicgen.sample_rate, info.duration_s)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,27 +80,41 @@ def head_angles(matrix: np.ndarray) -> np.ndarray:
     return np.degrees([pitch, yaw, roll]).astype(np.float32)
 
 
-_muting = threading.Lock()
+class _Muted:
+    """Drops what C++ code writes to the terminal while any thread is inside."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._kept = threading.Lock(), 0, -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside > 1:
+                return
+            try:
+                sys.stderr.flush()
+                self._kept = os.dup(2)
+            except (OSError, AttributeError, ValueError):  # no terminal at all
+                self._kept = -1
+                return
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._kept >= 0:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
 
 
-@contextmanager
-def muted() -> Iterator[None]:
-    """Drop what C++ code writes to the terminal: MediaPipe's start-up notes, which no setting of its own turns off."""
-    with _muting:
-        try:
-            sys.stderr.flush()
-            kept = os.dup(2)
-        except (OSError, AttributeError, ValueError):  # no terminal at all
-            yield
-            return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+_MUTED = _Muted()
+
+
+def muted() -> _Muted:
+    """Silence MediaPipe's start-up notes, which no setting of its own turns off. For use in a `with`."""
+    return _MUTED
 
 
 class Landmarker:

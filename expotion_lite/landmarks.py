@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from .errors import ExpotionError
+from .errors import Cancelled, ExpotionError
 from .files import writing
 from .model_files import find_model
 
 if TYPE_CHECKING:
-    from .tracking import FaceFollower, Person
+    from .tracking import Person
     from .video import Frame
 
 __all__ = ["BLENDSHAPES", "Landmarks", "extract_landmarks", "find_model"]
@@ -137,6 +137,7 @@ def extract_landmarks(
     max_people: int = 4,
     progress: bool = True,
     max_side: int = 640,
+    cancel: threading.Event | None = None,
 ) -> Landmarks:
     """Find one person's face and body in every frame of a video.
 
@@ -151,12 +152,14 @@ def extract_landmarks(
         max_people: people to choose from in one picture.
         progress: show a bar with the time left.
         max_side: pixels; larger pictures are made smaller before they are looked at.
+        cancel: set it from another thread to stop.
 
     Returns:
         Landmarks of T frames. A video without people gives rows of NaN: see `Landmarks.require_person`.
 
     Raises:
         ExpotionError: no frames, frames that are no pictures or out of order, a missing model, a bad argument.
+        Cancelled: `cancel` was set.
 
     References:
         Kartynnik et al. 2019, "Real-time facial surface geometry from monocular video on mobile GPUs";
@@ -169,18 +172,19 @@ def extract_landmarks(
     if max_side < 64:
         raise ExpotionError(f"max_side is {max_side} pixels; give at least 64.")
     models = find_model("face", face_model), find_model("pose", pose_model)
-    from .tracking import BodyFollower, FaceFollower
+    from .tracking import BodyFollower
 
     frames, expected, size = _open(source, max_side)
     table = _Table(expected or 256)
     with (
-        closing(FaceFollower(models[0], max_people)) as face,
-        closing(BodyFollower(models[1], max_people)) as body,
         _ahead(_pictures(frames, max_side)) as pictures,
-        _ahead(_with_faces(pictures, face)) as faces,
+        _ahead(_with_faces(pictures, models[0], max_people)) as faces,
+        closing(BodyFollower(models[1], max_people)) as body,
         _bar(expected, progress) as bar,
     ):
         for picture, person, others in faces:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("Stopped while looking for face and body; nothing was made.")
             table.add(picture, person, body.step(picture.image, picture.time_s, person, others))
             size = size or picture.size
             bar.update()
@@ -237,10 +241,13 @@ def _pictures(frames: Iterable[Frame], max_side: int) -> Iterator[_Picture]:
 
 
 def _with_faces(
-    pictures: Iterable[_Picture], follower: FaceFollower
+    pictures: Iterable[_Picture], model: Path, max_people: int
 ) -> Iterator[tuple[_Picture, Person | None, list[Person]]]:
-    for picture in pictures:
-        yield picture, *follower.step(picture.image, picture.time_s)
+    from .tracking import FaceFollower
+
+    with closing(FaceFollower(model, max_people)) as follower:
+        for picture in pictures:
+            yield picture, *follower.step(picture.image, picture.time_s)
 
 
 @contextmanager

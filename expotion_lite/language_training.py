@@ -82,21 +82,24 @@ def new_musicgen(
     return model
 
 
-def encode_corpus(codec: EncodecModel, path: Path, pieces: int, first_seed: int) -> np.ndarray:
-    """Codes of `pieces` pieces, (pieces, K, T) uint8, kept in `path`."""
-    if path.exists():
-        return np.load(path, allow_pickle=False)
-    out = []
-    with torch.no_grad():
-        for i in range(0, pieces, 8):
-            audio = np.stack(
-                [render(compose(first_seed + i + j, PIECE_S), SAMPLE_RATE) for j in range(min(8, pieces - i))]
-            )
-            out.append(codec.encode(torch.from_numpy(audio)[:, None]).audio_codes[0].to(torch.uint8).numpy())
-    codes = np.concatenate(out)
-    with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
-        np.save(file, codes)
-    return codes
+def encode_corpus(codec: EncodecModel, folder: Path, pieces: int, first_seed: int, part: int = 200) -> np.ndarray:
+    """Codes of `pieces` pieces, (pieces, K, T) uint8, kept in `folder` in parts, so that a kill costs one part."""
+    parts = []
+    for first in range(0, pieces, part):
+        path = folder / f"{first:06}.npy"
+        if not path.exists():
+            seeds = range(first_seed + first, first_seed + min(first + part, pieces))
+            codes = np.concatenate([_encode_pieces(codec, seeds[i : i + 8]) for i in range(0, len(seeds), 8)])
+            with writing(path) as temporary, open(temporary, "wb") as file:
+                np.save(file, codes)
+        parts.append(np.load(path, allow_pickle=False))
+    return np.concatenate(parts)
+
+
+@torch.no_grad()
+def _encode_pieces(codec: EncodecModel, seeds: range) -> np.ndarray:
+    audio = np.stack([render(compose(seed, PIECE_S), SAMPLE_RATE) for seed in seeds])
+    return codec.encode(torch.from_numpy(audio)[:, None]).audio_codes[0].to(torch.uint8).numpy()
 
 
 def batch_of(
@@ -119,8 +122,8 @@ def train_language(
     torch.manual_seed(1)
     tokenizer = new_tokenizer()
     model = new_musicgen(codec, len(tokenizer))
-    codes = encode_corpus(codec, folder / "codes.npy", pieces, TRAIN_SEEDS)
-    held_out = encode_corpus(codec, folder / "held_out.npy", 32, 0)
+    codes = encode_corpus(codec, folder / "codes", pieces, TRAIN_SEEDS)
+    held_out = encode_corpus(codec, folder / "held_out_codes", 32, 0)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.95), weight_decay=0.05)
     pad = model.decoder.config.pad_token_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,8 +62,17 @@ def model_folder(name: str | os.PathLike) -> str:
     """Where a model's files are: the bundled nano, a folder, or a name on the Hugging Face hub.
 
     Raises:
-        ExpotionError: the name is neither.
+        ExpotionError: the name is none of these.
+
+    Example:
+        >>> model_folder("facebook/musicgen-small")
+        'facebook/musicgen-small'
     """
+    unknown = ExpotionError(
+        f"Unknown model {reprlib.repr(name)}; use nano, {', '.join(HUB_NAMES)}, or a folder that holds a MusicGen."
+    )
+    if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
+        raise unknown
     if str(name) == "nano":
         return str(NANO)
     path = Path(name).expanduser()
@@ -83,9 +93,7 @@ def model_folder(name: str | os.PathLike) -> str:
         return str(path)
     if str(name) in HUB_NAMES:
         return str(name)
-    raise ExpotionError(
-        f"Unknown model {str(name)!r}; use nano, {', '.join(HUB_NAMES)}, or a folder that holds a MusicGen."
-    )
+    raise unknown
 
 
 def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | None = None) -> MusicGen:

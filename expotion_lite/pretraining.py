@@ -4,14 +4,27 @@
 
 Every stage checkpoints about once a minute under `--folder` and goes on from there when the command is run again after
 a kill; curves go to `log.jsonl` there. `--export` replaces the bundled weights by the result.
+
+    python -m expotion_lite.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
+
+keeps the bundled nano and trains a new adapter for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import ExpotionError
+from .files import writing
+
+if TYPE_CHECKING:
+    from .musicgen import MusicGen
 
 SHARES = {"codec": 0.36, "language": 0.40, "adapter": 0.20}  # of --hours; encoding takes the rest
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
@@ -25,58 +38,98 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--hours", type=float, default=1.2, help="of training in all (default: %(default)s)")
     parser.add_argument("--examples", type=int, default=1600, help="synthetic performances for the adapter")
+    parser.add_argument("--adapter-only", action="store_true", help="keep the bundled nano; all hours for its adapter")
     parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
     options = parser.parse_args(arguments)
-    if any(name not in os.environ for name in ALLOCATOR) and sys.platform == "linux":
-        # glibc gives freed memory back and asks for it again at every step unless told before the process starts
-        os.environ.update(ALLOCATOR)
-        os.execv(sys.executable, [sys.executable, "-m", "expotion_lite.pretraining", *(arguments or sys.argv[1:])])
-    options.folder.mkdir(parents=True, exist_ok=True)
-
-    from .codec_training import train_codec
-    from .language_training import save_nano, train_language
-
-    codec = train_codec(options.folder, SHARES["codec"] * options.hours)
-    model, tokenizer = train_language(codec, options.folder, SHARES["language"] * options.hours)
-    nano = options.folder / "nano"
-    save_nano(model, tokenizer, nano)
-    train_adapter(nano, options.folder, SHARES["adapter"] * options.hours, options.examples)
-    if options.export:
-        export(options.folder)
+    try:
+        train(options)
+    except ExpotionError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
     return 0
 
 
-def train_adapter(nano: Path, folder: Path, hours: float, examples: int) -> None:
+def train(options: argparse.Namespace) -> None:
+    """Go through the stages."""
+    from .adapter import BUNDLED
+    from .musicgen import NANO, load
+
+    keep_plan(options.folder, {"hours": options.hours, "examples": options.examples, "nano": _nano(options)})
+    if options.adapter_only:
+        train_adapter(load("nano"), options.folder, options.hours, options.examples)
+    else:
+        from .codec_training import train_codec
+        from .language_training import save_nano, train_language
+
+        codec = train_codec(options.folder, SHARES["codec"] * options.hours)
+        model, tokenizer = train_language(codec, options.folder, SHARES["language"] * options.hours)
+        nano = options.folder / "nano"
+        save_nano(model, tokenizer, nano)
+        train_adapter(load(nano), options.folder, SHARES["adapter"] * options.hours, options.examples)
+        if options.export:
+            export(nano, NANO)
+    if options.export:
+        export(options.folder / "adapter", BUNDLED)
+
+
+def _nano(options: argparse.Namespace) -> str:
+    """Which nano the adapter is trained for: a digest of the bundled one, or none yet."""
+    from .musicgen import NANO
+
+    if not options.adapter_only:
+        return "trained here"
+    return hashlib.sha256((NANO / "model.safetensors").read_bytes()).hexdigest()[:16]
+
+
+def keep_plan(folder: Path, plan: dict) -> None:
+    """Write down what a folder's training is, so that it is not gone on with as another.
+
+    Every stage is made for the one before it, and the learning rate for the time: to mix two plans would be silent
+    nonsense.
+
+    Raises:
+        ExpotionError: the folder was begun with another plan.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "plan.json"
+    if not path.exists():
+        with writing(path) as temporary:
+            temporary.write_text(json.dumps(plan) + "\n")
+    elif (begun := json.loads(path.read_text())) != plan:
+        raise ExpotionError(
+            f"{folder} was begun as {begun}, not {plan}; go on as it was begun, or name a new --folder."
+        )
+
+
+def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int) -> None:
     """Fine-tune the bundled adapter on synthetic performances."""
-    from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS, TRAIN_PERFORMERS, TRAIN_SONGS, Examples, synthetic_examples
-    from .musicgen import load
+    from .data import (
+        HELD_OUT_PERFORMERS,
+        HELD_OUT_SONGS,
+        TRAIN_PERFORMERS,
+        TRAIN_SONGS,
+        kept_synthetic_examples,
+    )
     from .training import TrainingConfig, finetune
 
-    musicgen = load(nano)
-    splits = []
-    for name, n, song, performer in (
-        ("train", examples, TRAIN_SONGS, TRAIN_PERFORMERS),
-        ("held_out", 32, HELD_OUT_SONGS + 1000, HELD_OUT_PERFORMERS + 1000),
-    ):
-        path = folder / f"examples_{name}.npz"
-        if not path.exists():
-            synthetic_examples(musicgen, n, song, performer, progress=True).save(path)
-        splits.append(Examples.load(path))
-    finetune(musicgen, *splits, folder, TrainingConfig(hours=hours))
+    train = kept_synthetic_examples(musicgen, examples, TRAIN_SONGS, TRAIN_PERFORMERS, folder / "train")
+    held_out = kept_synthetic_examples(
+        musicgen, 32, HELD_OUT_SONGS + 1000, HELD_OUT_PERFORMERS + 1000, folder / "held_out"
+    )
+    finetune(musicgen, train, held_out, folder, TrainingConfig(hours=hours))
 
 
-def export(folder: Path) -> None:
+def export(source: Path, target: Path) -> None:
     """Put trained weights where `load("nano")` and the bundled adapter are looked for."""
     import shutil
 
-    from .adapter import BUNDLED
-    from .musicgen import NANO
-
-    for source, target in ((folder / "nano", NANO), (folder / "adapter", BUNDLED)):
-        target.mkdir(parents=True, exist_ok=True)
-        for file in source.iterdir():
-            shutil.copy2(file, target / file.name)
+    target.mkdir(parents=True, exist_ok=True)
+    for file in source.iterdir():
+        shutil.copy2(file, target / file.name)
 
 
 if __name__ == "__main__":
+    if sys.platform == "linux" and any(name not in os.environ for name in ALLOCATOR):
+        # glibc gives freed memory back and asks for it again at every step unless told before the process starts
+        os.environ.update(ALLOCATOR)
+        os.execv(sys.executable, [sys.executable, "-m", "expotion_lite.pretraining", *sys.argv[1:]])
     sys.exit(main())

@@ -147,13 +147,13 @@ def _sample_window(
     known = int((codes[0, 0, start:end] != UNKNOWN).sum())
     rows = guidance_rows(settings, condition.visual is not None)
     text, mask, control = _stack(condition, rows, start, end, steps)
-    weights = torch.tensor(list(rows.values()), device=text.device)
+    weights = torch.tensor(list(rows.values()), device=text.device)[:, None, None, None]
     layout = torch.nn.functional.pad(delay(codes[..., start:end], musicgen.pad), (1, 0), value=musicgen.pad)
 
     def guided(first: int, last: int) -> torch.Tensor:
         tokens = layout[..., first:last].repeat(len(rows), 1, 1)
         logits = decoder.step(tokens, None if control is None else control[:, first:last])
-        return torch.einsum("r,rbkv->bkv", weights, logits.float().unflatten(0, (len(rows), -1)))
+        return (weights * logits.float().unflatten(0, (len(rows), -1))).sum(0)
 
     decoder.start(text, mask, steps)
     logits = guided(0, known + 1)

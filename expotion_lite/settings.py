@@ -6,7 +6,6 @@ import json
 import math
 import operator
 import os
-import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ MAX_GUIDANCE = 20.0
 MAX_TEMPERATURE = 5.0
 MAX_PROMPT_WORDS = 200
 MAX_PROMPT_CHARACTERS = 2000
-
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -120,31 +117,6 @@ def check_prompt(prompt: str) -> str:
     return text
 
 
-def check_model(model: str | os.PathLike) -> str:
-    """Return a model's name if it can be one: `nano`, a folder with a saved MusicGen, or a name on the hub.
-
-    Raises:
-        ExpotionError: it is none of these.
-
-    Example:
-        >>> check_model("facebook/musicgen-small")
-        'facebook/musicgen-small'
-    """
-    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else ""
-    if name == "nano":
-        return name
-    if Path(name or "nowhere").is_dir():
-        if (Path(name) / "config.json").is_file():
-            return name
-        raise ExpotionError(f"The folder {name} holds no model (no config.json); name one that save_pretrained wrote.")
-    if HUB_NAME.fullmatch(name):
-        return name
-    raise ExpotionError(
-        f"Unknown model {_short(model)}; use 'nano', a folder with a saved MusicGen, or a hub name such as "
-        "facebook/musicgen-small."
-    )
-
-
 def check_adapter(adapter: str | os.PathLike | None) -> None:
     """Check that an adapter is `"bundled"`, None (no adapter), or a folder.
 
@@ -202,15 +174,17 @@ def check_request(
         prompt: what the music should be like.
         output: the .mp4 to write, or None.
         audio_output: the .wav to write, or None.
-        model: `nano`, a folder, or a hub name.
+        model: see `expotion_lite.musicgen.load`.
         adapter: `"bundled"`, a folder, or None.
         overwrite: whether existing outputs may be replaced.
 
     Raises:
         ExpotionError: the first thing found that would fail later.
     """
+    from .musicgen import model_folder
+
     check_prompt(prompt)
-    check_model(model)
+    model_folder(model)
     check_adapter(adapter)
     if output is not None:
         check_output(output, ".mp4", source=video, overwrite=overwrite)

@@ -11,7 +11,7 @@ from media import make_video
 
 from expotion_lite.assets import clip
 from expotion_lite.cli import main
-from expotion_lite.errors import ExpotionError
+from expotion_lite.errors import Cancelled, ExpotionError
 from expotion_lite.generation import finish, generate, load_musician, play
 from expotion_lite.settings import Settings
 from expotion_lite.video import probe, read_audio, read_frames, write_video
@@ -65,11 +65,31 @@ def test_the_adapter_is_at_work_and_can_be_turned_off(short_clip, take):
     assert not np.array_equal(other, take.codes)
 
 
-def test_cancelled_music_ends_in_silence(short_clip):
-    cancel = threading.Event()
-    cancel.set()
-    take = generate(short_clip, PROMPT, cancel=cancel, progress=False)
-    assert take.audio.shape == (2 * take.sample_rate,) and not take.audio.any()
+class SetLater(threading.Event):
+    """An event that is set when it has been looked at `looks` times."""
+
+    def __init__(self, looks):
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self):
+        self.looks -= 1
+        return self.looks < 0
+
+
+def test_cancelled_music_is_kept_and_ends_in_silence(short_clip, take):
+    """The clip's 50 frames look once each, then every step of the music."""
+    cut = generate(short_clip, PROMPT, seed=1, cancel=SetLater(50 + 60), progress=False)
+    assert cut.audio.shape == take.audio.shape
+    assert np.array_equal(cut.codes, take.codes[:, : cut.codes.shape[1]]) and 50 < cut.codes.shape[1] <= 60
+    end = cut.codes.shape[1] * 320
+    assert cut.audio[: end - 1000].std() > 0.01 and not cut.audio[end:].any()
+
+
+def test_cancelled_before_the_music_there_is_nothing_to_keep(short_clip, tmp_path):
+    with pytest.raises(Cancelled, match="nothing was made"):
+        generate(short_clip, PROMPT, output=tmp_path / "out.mp4", cancel=SetLater(10), progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_finish_cuts_or_fills_fades_and_never_clips():

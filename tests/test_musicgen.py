@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -65,14 +69,34 @@ def test_decoding_in_chunks_equals_decoding_at_once(nano):
     assert (at_once - in_chunks).abs().max() < 0.05 * at_once.abs().max()
 
 
-@pytest.mark.parametrize(
-    "name, part", [("facebook/musicgen-melody", "Unknown model"), ("nanno", "Unknown model"), ("/", "config.json")]
-)
-def test_an_unknown_model_is_named_with_what_to_do(name, part):
-    with pytest.raises(ExpotionError, match=part):
+@pytest.mark.parametrize("name", ["facebook/musicgen-melody", "nanno", "", "/no/such/folder", "../up", None, 3])
+def test_an_unknown_model_is_refused_with_what_to_use(name):
+    with pytest.raises(ExpotionError, match="Unknown model.*use nano"):
         load(name)
 
 
-def test_a_hub_model_that_is_not_here_says_so():
-    with pytest.raises(ExpotionError, match="nano"):
-        load("facebook/musicgen-small")
+@pytest.mark.parametrize(
+    "config, says",
+    [
+        (None, "no config.json"),
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"model_type": "t5"}', "of type 't5'"),
+        ('{"model_type": "musicgen", "decoder": {"audio_channels": 2}}', "stereo"),
+    ],
+)
+def test_a_folder_that_holds_no_musicgen_is_refused(config, says, tmp_path):
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(ExpotionError, match=says):
+        load(tmp_path)
+
+
+def test_a_hub_model_that_is_not_here_says_so(tmp_path):
+    """In a process of its own: where the hub's cache lies is read once, at the first import."""
+    code = "from expotion_lite import load\nload('facebook/musicgen-small')"
+    here = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    here.pop("HF_HUB_CACHE", None)
+    run = subprocess.run([sys.executable, "-c", code], env=here, capture_output=True, text=True)
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("expotion_lite.errors.ExpotionError: Cannot load facebook/musicgen-small") and "nano" in last

@@ -60,7 +60,8 @@ def test_same_tokens_as_transformers_generate(nano, settings, arguments):
     assert torch.equal(sample(nano, settings), seen[0][0])
 
 
-def test_logits_equal_transformers_with_adapter_lora_and_two_prompts(tmp_path):
+@pytest.mark.parametrize("prompt", [PROMPT, "piano and strings " * 40], ids=["short", "long"])
+def test_logits_equal_transformers_with_adapter_lora_and_two_prompts(prompt, tmp_path):
     musicgen = load("nano")
     config = AdapterConfig(("a", "b"), musicgen.model.decoder.config.hidden_size)
     model = attach(musicgen, config)
@@ -70,7 +71,7 @@ def test_logits_equal_transformers_with_adapter_lora_and_two_prompts(tmp_path):
             parameter.data += 0.05 * torch.randn_like(parameter)
     codes, controls = torch.randint(0, 256, (2, 4, 20)), torch.randn(2, 20, 2)
     inputs, _ = inputs_and_labels(codes, musicgen.pad)
-    tokens = musicgen.processor.tokenizer([PROMPT, "techno"], return_tensors="pt", padding=True)
+    tokens = musicgen.processor.tokenizer([prompt, "techno"], return_tensors="pt", padding=True)
 
     def whole(model):
         with torch.no_grad(), conditioned(model, to_steps(embed_controls(model, controls), 4)):
@@ -78,7 +79,7 @@ def test_logits_equal_transformers_with_adapter_lora_and_two_prompts(tmp_path):
 
     reference = whole(model)
     decoder = StepDecoder(musicgen.model.decoder)
-    decoder.start(*encode_prompts(musicgen, [PROMPT, "techno"]), 23)
+    decoder.start(*encode_prompts(musicgen, [prompt, "techno"]), 23)
     steps, control = inputs.view(2, 4, 23), to_steps(embed_controls(model, controls), 4).detach()
     logits = [decoder.step(steps[..., :6], control[:, :6])]
     logits += [decoder.step(steps[..., s : s + 1], control[:, s : s + 1]) for s in range(6, 23)]

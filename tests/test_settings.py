@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from expotion_lite import ExpotionError, Settings
-from expotion_lite.settings import check_adapter, check_model, check_output, check_prompt
+from expotion_lite.settings import check_adapter, check_output, check_prompt
 
 
 @pytest.mark.parametrize(
@@ -75,18 +75,6 @@ def test_a_prompt_without_words_is_refused_on_one_line(prompt):
 
 def test_a_prompt_in_any_script_is_kept():
     assert check_prompt("ruhige Klaviermusik,\u00a0schön – 静かな音楽") == "ruhige Klaviermusik, schön – 静かな音楽"
-
-
-def test_a_model_is_nano_a_folder_or_a_hub_name(tmp_path):
-    assert check_model("nano") == "nano"
-    assert check_model("facebook/musicgen-small") == "facebook/musicgen-small"
-    with pytest.raises(ExpotionError, match=r"config\.json"):
-        check_model(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
-    assert check_model(tmp_path) == str(tmp_path)
-    for wrong in ["", "nanoo", "a/b/c", "/no/such/folder", "../up", None, 3]:
-        with pytest.raises(ExpotionError, match="Unknown model.*nano"):
-            check_model(wrong)
 
 
 def test_an_adapter_is_the_bundled_one_none_or_a_folder(tmp_path):

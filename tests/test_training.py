@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from expotion_lite.adapter import BUNDLED, AdapterConfig, attach, conditioned, embed_controls, load_adapter, to_steps
-from expotion_lite.checkpoints import load_checkpoint, save_checkpoint, train_for
-from expotion_lite.data import Examples, check_split, synthetic_examples
+from expotion_lite.checkpoints import train_for
+from expotion_lite.data import Examples, check_split, kept_synthetic_examples, synthetic_examples
 from expotion_lite.errors import ExpotionError
 from expotion_lite.musicgen import inputs_and_labels, load
+from expotion_lite.pretraining import keep_plan
 from expotion_lite.training import Batch, TrainingConfig, finetune, held_out_losses, loss_of
 
 
@@ -68,30 +75,63 @@ def test_finetuning_lowers_the_loss_saves_and_resumes(examples, tmp_path):
     assert (tmp_path / "log.jsonl").read_text().count("\n") > steps
 
 
-def test_training_goes_on_where_it_was_killed(tmp_path):
-    """Interrupted and resumed, the weights are those of an uninterrupted run with the same number of steps."""
+KILLED = """
+import json, os, sys, time
+from pathlib import Path
+import torch
+from expotion_lite.checkpoints import train_for
 
-    def run(folder, stop_at):
-        torch.manual_seed(0)
-        module = torch.nn.Linear(3, 1)
-        optimizer = torch.optim.AdamW(module.parameters(), lr=0.1)
-        state = {"step": 0}
-        if (folder / "x.safetensors").exists():
-            state = load_checkpoint(folder / "x.safetensors", module, optimizer)
-        for i in range(state["step"], stop_at):
-            loss = (module(torch.randn(4, 3, generator=torch.Generator().manual_seed(i))) - 1).pow(2).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        save_checkpoint(folder / "x.safetensors", module, optimizer, {"step": stop_at})
-        return module.weight.detach().clone()
+folder, kill_at = Path(sys.argv[1]), int(sys.argv[2])
+torch.manual_seed(0)
+module = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 1))
+optimizer = torch.optim.AdamW(module.parameters(), lr=0.1)
 
-    once, twice = tmp_path / "once", tmp_path / "twice"
-    once.mkdir()
-    twice.mkdir()
-    reference = run(once, 10)
-    run(twice, 4)
-    assert torch.equal(run(twice, 10), reference)
+def step(i, progress):
+    if i == kill_at:
+        os.kill(os.getpid(), 9)
+    loss = (module(torch.randn(4, 3)) - 1).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return {"loss": float(loss)}
+
+train_for(1, folder, "x", module, optimizer, step, checkpoint_s=0, log_every=1, max_steps=10)
+"""
+
+
+def test_a_training_that_was_killed_ends_as_if_it_had_not_been(tmp_path):
+    """SIGKILL in the middle of step 5: weights, moments, buffers, random draws and the log are those of one run."""
+    for folder, kills in (("once", [-1]), ("twice", [5, -1])):
+        (tmp_path / folder).mkdir()
+        for kill_at in kills:
+            run = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / folder), str(kill_at)])
+            assert run.returncode == (-signal.SIGKILL if kill_at >= 0 else 0)
+    once, twice = (load_file(tmp_path / folder / "x.safetensors") for folder in ("once", "twice"))
+    assert once.keys() == twice.keys() and all(torch.equal(once[name], twice[name]) for name in once)
+    logs = [(tmp_path / folder / "log.jsonl").read_text().splitlines() for folder in ("once", "twice")]
+    losses, again = ([json.loads(line)["loss"] for line in log] for log in logs)
+    assert len(losses) == 10 and losses == again
+
+
+def test_a_folder_is_not_gone_on_with_as_something_else(tmp_path):
+    keep_plan(tmp_path / "run", {"hours": 1.0})
+    keep_plan(tmp_path / "run", {"hours": 1.0})
+    with pytest.raises(ExpotionError, match="name a new --folder"):
+        keep_plan(tmp_path / "run", {"hours": 2.0})
+
+
+def test_kept_examples_are_made_once_in_parts_and_are_the_same(examples, tmp_path, monkeypatch):
+    musicgen = replace(load("nano"), window=150)
+    whole = examples[0]
+    kept = kept_synthetic_examples(musicgen, 8, 3_100, 3_100, tmp_path, part=5)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["000000.npz", "000005.npz"]
+    assert kept.captions == whole.captions and kept.channels == whole.channels
+    for name in ("songs", "performers"):
+        assert np.array_equal(getattr(kept, name), getattr(whole, name))
+    assert np.allclose(kept.controls, whole.controls, atol=1e-3)
+    assert (kept.codes == whole.codes).mean() > 0.99  # batches of another size round differently
+    monkeypatch.setattr("expotion_lite.data.synthetic_examples", None)
+    kept_synthetic_examples(musicgen, 8, 3_100, 3_100, tmp_path, part=5)
 
 
 def test_the_time_budget_counts_all_runs_together(tmp_path):
@@ -102,12 +142,20 @@ def test_the_time_budget_counts_all_runs_together(tmp_path):
     assert first == again
 
 
-@pytest.mark.parametrize("damage", ["nothing there", "no weights", "other width", "cut weights", "broken description"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "nothing there",
+        "no weights",
+        "other width",
+        "no LoRA weight",
+        "no gate",
+        "no convolution",
+        "half a file",
+        "broken description",
+    ],
+)
 def test_an_adapter_that_does_not_fit_is_an_error_never_silent(damage, tmp_path):
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
     folder = tmp_path / "adapter"
     shutil.copytree(BUNDLED, folder)
     weights, description = folder / "adapter_model.safetensors", folder / "visual_adapter.json"
@@ -117,11 +165,13 @@ def test_an_adapter_that_does_not_fit_is_an_error_never_silent(damage, tmp_path)
         weights.unlink()
     elif damage == "other width":
         description.write_text(description.read_text().replace('"width": 256', '"width": 128'))
-    elif damage == "cut weights":
-        tensors = load_file(weights)
-        tensors.pop(sorted(tensors)[0])
+    elif damage == "half a file":
+        weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    elif damage.startswith("no "):
+        tensors, part = load_file(weights), {"LoRA weight": "lora_A", "gate": "gate", "convolution": "inner.weight"}
+        tensors.pop(next(name for name in sorted(tensors) if part[damage[3:]] in name))
         save_file(tensors, weights)
     else:
         description.write_text("{")
-    with pytest.raises(ExpotionError):
+    with pytest.raises(ExpotionError, match=r"no adapter|damaged|was trained for|does not fit"):
         load_adapter(load("nano"), folder)
