@@ -24,8 +24,12 @@ def check_writable(path: str | os.PathLike, overwrite: bool = False) -> Path:
         raise ExpotionError(f"{path} exists; choose another name, or pass --overwrite (overwrite=True) to replace it.")
     folder = path.parent
     nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise ExpotionError(f"Cannot write into {nearest}; choose a folder that you may write to.")
+    try:  # to write is the only sure way to find out
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise ExpotionError(
+            f"Cannot write into {nearest} ({error.strerror}); choose a folder that you may write to."
+        ) from error
     return path
 
 

@@ -133,16 +133,20 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and remarks on the configuration (of every MusicGen) from the terminal."""
+    """Keep from the terminal: the progress bars of loading, remarks on the configuration (of every MusicGen), and the
+    hub's on each of its retries."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    level, hub_level, bars = logging.get_verbosity(), hub_logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        hub_logging.set_verbosity(hub_level)
         if bars:
             logging.enable_progress_bar()
 
