@@ -69,7 +69,7 @@ evaluate: setup
 	$(BIN)/python -m expotion_lite.evaluation --clips 52
 
 figures: setup
-	$(BIN)/python tools/figures.py
+	$(BIN)/python tools/figures.py --log figures/training.jsonl
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -38,7 +38,7 @@ a good start:
 
 then turn one knob at a time, with the same --seed, and listen:
   --seed 7                     another musician, same brief: other notes, same style and same cues
-  --visual-guidance 4          the music hangs more tightly on your movements (0: it does not see you)
+  --visual-guidance 2          the music hangs more loosely on your movements (0: it does not see you)
   --guidance 5                 the music sticks more closely to your words (0: it does not read them)
   --temperature 0.7 --top-k 50 safer and steadier; 1.2 is wilder and may stumble
 
@@ -206,7 +206,7 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
     for flag, metavar, kind, text in [
         ("seed", "N", int, "another seed is another improvisation; the same one repeats this take; 0 to 4294967295"),
         ("guidance", "X", float, "how closely the music follows your words; 0 to 20, useful 1 to 6"),
-        ("visual-guidance", "X", float, "how closely the music follows your movements; 0 to 20, useful 1 to 5"),
+        ("visual-guidance", "X", float, "how closely the music follows your movements; 0 to 20, useful 1 to 6"),
         ("temperature", "X", float, "how daring it plays; above 0 to 5, useful 0.7 to 1.2"),
         ("top-k", "N", int, "among how many likely next sounds it chooses; 1 or more, useful 50 to 250"),
     ]:

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 MOTIONS = ("pulse", "motion_energy")
 
 
-def held_out(n: int, duration_s: float) -> tuple[list, list, list[str]]:
-    """n pieces, controls and captions that nothing was trained on. The captions do not tell the tempo."""
+def held_out(n: int, duration_s: float, first: int = 0) -> tuple[list, list, list[str]]:
+    """n pieces, controls and captions that nothing was trained on, from number `first` on; below 1,000 none was used to
+    choose a setting either. The captions do not tell the tempo."""
     from .band import caption
     from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS, synthetic_pair
 
-    pairs = [synthetic_pair(HELD_OUT_SONGS + i, HELD_OUT_PERFORMERS + i, duration_s) for i in range(n)]
+    numbers = range(first, first + n)
+    pairs = [synthetic_pair(HELD_OUT_SONGS + i, HELD_OUT_PERFORMERS + i, duration_s) for i in numbers]
     captions = [caption(piece, np.random.default_rng([piece.seed, 5]), tempo=False) for piece, _ in pairs]
     return [piece for piece, _ in pairs], [controls for _, controls in pairs], captions
 

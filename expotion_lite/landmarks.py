@@ -296,7 +296,7 @@ def _ahead(items: Iterator) -> Iterator[Iterator]:
 def _bar(total: int | None, shown: bool) -> Any:
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, desc="Looking for face and body", unit="frame", disable=not shown)
+    return tqdm(total=total, desc="Looking for face and body", unit="frame", disable=not shown, leave=False)
 
 
 class _Table:

@@ -231,20 +231,24 @@ def plot_training(
     ax = _axes(ax, (7.0, 3.5))
     for (name, label), shade in zip(_LOSSES.items(), _CYCLE, strict=True):
         points = [(row["minutes"], row[name]) for row in rows if name in row]
-        if points:
-            mark = "o" if name.startswith("held_out") else ""
-            ax.plot(*zip(*points, strict=True), marker=mark, color=_shade(shade), label=label)
+        if name.startswith("held_out") and points:
+            ax.plot(*zip(*points, strict=True), marker="o", markersize=3, color=_shade(shade), label=label)
+        elif points:  # a training loss jumps from batch to batch: of a long log, means of neighbours
+            means = [np.mean(part, axis=0) for part in np.array_split(points, min(len(points), 40))]
+            ax.plot(*np.transpose(means), color=_shade(shade), label=label)
     ax.set_xlabel("training time (minutes)")
     ax.set_ylabel("loss (nats per code)" if "loss" in rows[0] else "error")
     ax.set_title(str(stage), fontsize="medium")
-    ax.legend(frameon=False)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.15 * len(ax.get_lines()) * (high - low))  # room for the legend
+    ax.legend(frameon=False, fontsize="small", loc="upper right")
     return ax
 
 
 _LOSSES = {
     "loss": "training",
     "held_out_loss": "held out",
-    "held_out_loss_shuffled": "held out, another person's video",
+    "held_out_loss_shuffled": "held out, another's video",
     "held_out_loss_none": "held out, no video",
     "mel": "training, log-mel",
     "held_out_mel": "held out, log-mel",

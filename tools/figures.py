@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "energetic rock with guitar, bass and drums"
-STAGES = ("quantised", "language", "adapter")  # the first of them ends what "autoencoder" began
+STAGES = {"quantised": "codec", "language": "language model", "adapter": "adapter"}  # "autoencoder" comes before
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def plot_log(paths: list[Path]) -> Figure:
     stages = [stage for stage in STAGES if any(f'"{stage}"' in line for line in lines)]
     figure, axes = plt.subplots(1, len(stages), figsize=(3.6 * len(stages), 3.2), squeeze=False)
     for stage, ax in zip(stages, axes[0], strict=True):
-        plots.plot_training(lines, stage, ax=ax)
+        plots.plot_training(lines, stage, ax=ax).set_title(STAGES[stage])
     return figure
 
 
