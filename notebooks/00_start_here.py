@@ -18,7 +18,7 @@
 # Somebody nods, sways and smiles in front of a camera. A music model watches and plays along. Here you make such music,
 # look at what the model saw of the person, and change one thing.
 #
-# **Time:** about 2 minutes of computing on two CPU cores, 20 minutes with reading and listening. No GPU is needed; one
+# **Time:** under a minute of computing on two CPU cores, 20 minutes with reading and listening. No GPU is needed; one
 # would hardly help with so small a model.
 #
 # **By the end you can**
