@@ -6,7 +6,7 @@ them is exact: no beat tracker stands between the music and its labels. Nano is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -92,6 +92,8 @@ class Piece:
         style: one of `STYLES`; `instruments`: who plays, drums included.
         caption: the piece in words.
         notes: every note.
+        chords: (time, name) of every chord, such as (0.8, "Am7"); `sections`: (S,) where sections begin.
+        beats_per_bar: of the metre.
     """
 
     seed: int
@@ -107,6 +109,9 @@ class Piece:
     instruments: tuple[str, ...]
     caption: str
     notes: tuple[Note, ...]
+    chords: tuple[tuple[float, str], ...] = ()
+    sections: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    beats_per_bar: int = 4
 
 
 def compose(

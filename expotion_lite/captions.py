@@ -1,0 +1,107 @@
+"""Pieces in words: from "a slow sad waltz" to the long descriptions that people give to music models."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .band import Piece
+from .harmony import BRIGHT
+from .styles import STYLES
+
+TEMPI = (  # up to so many beats a minute
+    (72, ("slow", "very slow", "unhurried", "downtempo")),
+    (96, ("slow", "relaxed", "leisurely")),
+    (120, ("mid-tempo", "moderate", "medium tempo")),
+    (142, ("fast", "upbeat", "lively")),
+    (999, ("very fast", "fast", "high-speed")),
+)
+LEVELS = ((0.45, ("quiet", "soft", "calm", "gentle")), (0.75, ("steady", "even", "balanced")),
+          (2.0, ("energetic", "loud", "powerful", "intense")))  # fmt: skip
+MOODS = (("happy", "cheerful", "bright", "joyful", "uplifting"), ("sad", "dark", "melancholic", "tense", "moody"))
+DRUMS = ("drums", "drums", "percussion", "a drum kit", "a drum beat")
+METRES = {(4, 4): "4/4", (3, 4): "3/4", (2, 6): "6/8"}
+
+
+def tempo_word(tempo_bpm: float, rng: np.random.Generator) -> str:
+    """The tempo in a word or two, each time another."""
+    return str(rng.choice(next(words for bound, words in TEMPI if tempo_bpm <= bound)))
+
+
+def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True) -> str:
+    """Describe a piece, each time in other words; what is left out of the caption is left to the model.
+
+    Args:
+        piece: from `arranging.arrange`.
+        rng: draws the wording.
+        tempo: whether the tempo may be named.
+    """
+    facts = _Facts(piece, rng, tempo)
+    forms = (facts.plain, facts.tags, facts.request, facts.long)
+    text = forms[int(rng.choice(4, p=(0.45, 0.2, 0.15, 0.2)))]()
+    return text[0].upper() + text[1:] if rng.random() < 0.3 else text
+
+
+class _Facts:
+    """The words for what is true of a piece, drawn once for a caption."""
+
+    def __init__(self, piece: Piece, rng: np.random.Generator, tempo: bool) -> None:
+        style, dark = STYLES[piece.style], int(piece.mode not in BRIGHT)
+        draw = lambda words: str(rng.choice(words))  # noqa: E731
+        self.rng, self.piece = rng, piece
+        self.style = draw(style.names) if rng.random() < 0.6 else piece.style
+        self.mood = draw(style.moods[dark] if rng.random() < 0.5 else MOODS[dark])
+        self.level = draw(next(words for bound, words in LEVELS if float(piece.energy.mean()) < bound))
+        self.tempo = tempo_word(piece.tempo_bpm, rng) if tempo else ""
+        self.bpm = (
+            draw(("{} bpm", "{} BPM", "at {} bpm", "{} beats per minute")).format(round(piece.tempo_bpm))
+            if tempo
+            else ""
+        )
+        self.metre = METRES[style.beats, style.steps]
+        players = [p for p in piece.instruments if p != "drums"]
+        named = [p for p in players if rng.random() < 0.75] or players[:1]
+        if "drums" in piece.instruments and rng.random() < 0.75:
+            named.append(draw(DRUMS))
+        self.players = [str(p) for p in rng.permutation(named)]
+
+    def _maybe(self, chance: float, text: str) -> list[str]:
+        return [text] if text and self.rng.random() < chance else []
+
+    def _list(self) -> str:
+        *most, last = self.players
+        return f"{', '.join(most)} and {last}" if most else last
+
+    def plain(self) -> str:
+        """Such as "a slow sad waltz with accordion and upright bass"."""
+        words = self._maybe(0.5, self.tempo) + self._maybe(0.25, self.level) + self._maybe(0.7, self.mood)
+        text = " ".join([*words, self.style if self.rng.random() < 0.9 else "music"])
+        text += " with " + self._list() if self.rng.random() < 0.7 else ""
+        text += f" in {self.piece.key} {self.piece.mode}" if self.rng.random() < 0.15 else ""
+        text += ", " + self.bpm if self.bpm and self.rng.random() < 0.35 else ""
+        return str(self.rng.choice(["", "", "a piece of ", "some ", "instrumental "])) + text
+
+    def tags(self) -> str:
+        """Such as "waltz, accordion, upright bass, wistful, 96 bpm"."""
+        tags = [self.style, *self.players, *self._maybe(0.7, self.mood), *self._maybe(0.4, self.level)]
+        tags += self._maybe(0.4, self.tempo) + self._maybe(0.6, self.bpm)
+        return ", ".join([tags[0], *map(str, self.rng.permutation(tags[1:]))])
+
+    def request(self) -> str:
+        """Such as "play a wistful waltz played by accordion and upright bass"."""
+        ask = str(self.rng.choice(["play", "give me", "I would like", "make", "compose"]))
+        what = " ".join([*self._maybe(0.5, self.tempo), self.mood, self.style])
+        return f"{ask} {'an' if what[0] in 'aeiou' else 'a'} {what} played by {self._list()}" + (
+            f", {self.bpm}" if self._maybe(0.4, self.bpm) else ""
+        )
+
+    def long(self) -> str:
+        """Such as people's long descriptions, sentence by sentence."""
+        first = f"An instrumental {self.style} track that sounds {self.mood} and {self.level}."
+        second = f" It features {self._list()}."
+        rest = [
+            f" The tempo is {self.tempo}." if self.tempo else "",
+            f" It moves at {round(self.piece.tempo_bpm)} bpm." if self.bpm else "",
+            f" The metre is {self.metre}.",
+            f" The key is {self.piece.key} {self.piece.mode}.",
+        ]
+        return first + second + "".join(text for text in rest if text and self.rng.random() < 0.4)
