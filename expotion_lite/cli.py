@@ -22,7 +22,7 @@ Music for a video of a person. The face and the upper body in the video steer a 
 what you ask for in words sets the style, how you move sets when and how strongly things happen.
 
 examples:
-  {PROGRAM} generate me.mp4 --prompt "upbeat funk with electric piano" -o out.mp4
+  {PROGRAM} generate me.mp4 --prompt "happy lo-fi hip hop with electric piano" -o out.mp4
   {PROGRAM} controls me.mp4 -o controls.npz
   {PROGRAM} generate --help      what each knob does to the music
 """
@@ -34,7 +34,7 @@ the result lasts as long as the video. Everything runs on this computer: no part
 
 GENERATE_EXAMPLES = f"""\
 a good start:
-  {PROGRAM} generate me.mp4 --prompt "calm piano with soft strings, slow" -o out.mp4
+  {PROGRAM} generate me.mp4 --prompt "slow sad piano ballad" -o out.mp4
 
 then turn one knob at a time, with the same --seed, and listen:
   --seed 7                     another musician, same brief: other notes, same style and same cues
@@ -43,7 +43,8 @@ then turn one knob at a time, with the same --seed, and listen:
   --temperature 0.7 --top-k 50 safer and steadier; 1.2 is wilder and may stumble
 
 writing a prompt:
-  Name a style, instruments, a mood and a tempo: "bright synth pop with a driving bass, fast".
+  Name a style, instruments, a mood and a tempo: "fast happy techno with synth lead and drums".
+  nano knows the styles techno, rock, lo-fi hip hop, folk, piano ballad, ambient and march, in English.
   One to three sentences work best, {MAX_PROMPT_WORDS} words are the most. When things happen, your movements say.
 
 filming:
@@ -71,6 +72,11 @@ class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong on one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Leave with the message on one line, and what to do where argparse does not say it."""
+        if "unrecognized arguments" in message:
+            message += '; put a prompt of several words in quotes: --prompt "slow sad piano"'
+        if "required: " in message and "-o/--output" in message:
+            message += "; name the file to write, for example -o out.mp4"
         self.exit(2, f"{PROGRAM}: error: {message} (help: {self.prog} --help)\n")
 
 
@@ -157,6 +163,8 @@ def run_generate(options: argparse.Namespace) -> None:
     if not options.quiet:
         seconds = len(take.audio) / take.sample_rate
         print(f"{options.output}: {seconds:.1f} s of music by {options.model}, seed {settings.seed}")
+        if take.unknown_words:
+            print(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
         if options.audio:
             print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
 

@@ -154,18 +154,34 @@ def plot_alignment(scores: dict[str, dict], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     metrics = list(next(iter(scores.values())))
-    figure, axes = plt.subplots(1, len(metrics), figsize=(9, 3.2), layout="constrained", sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(metrics), figsize=(9.5, 3.4), layout="constrained", squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
-        for offset, who, colour, mark in ((-0.08, "own", "#0072B2", "o"), (0.08, "shuffled", "#E69F00", "s")):
+        for offset, who, colour, mark in ((-0.12, "own", "#0072B2", "o"), (0.12, "shuffled", "#E69F00", "s")):
             means = np.array([row[metric][who] for row in scores.values()])
             bounds = np.array([row[metric][f"{who}_95"] for row in scores.values()]).T
             x = np.arange(len(means)) + offset
             label = {"own": "its own video", "shuffled": "other people's videos"}[who]
-            axis.errorbar(x, means, np.abs(bounds - means), fmt=mark, color=colour, capsize=3, label=label)
-        axis.set(title=metric, xticks=range(len(scores)), xlim=(-0.5, len(scores) - 0.5), ylim=(0, 1))
+            axis.errorbar(
+                x,
+                means,
+                np.abs(bounds - means),
+                fmt=mark,
+                color=colour,
+                ecolor="0.3",
+                markersize=5,
+                capsize=4,
+                label=label,
+            )
+        axis.set_title(metric.replace("_", " ").replace(" correlation", "\ncorrelation"), fontsize="medium")
+        axis.set(xticks=range(len(scores)), xlim=(-0.5, len(scores) - 0.5))
+        axis.set_ylim(0, 1.0 if "F-measure" in metric else None)
         axis.set_xticklabels([name.replace(" ", "\n", 1) for name in scores])
-    axes[0, 0].set_ylabel("score against")
-    axes[0, 0].legend(frameon=False, loc="upper left")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("score")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False,
+        title="scored against (bars: 95% interval of the mean)",
+    )  # fmt: skip
     with writing(path, overwrite=True) as temporary:
         figure.savefig(temporary)
     plt.close(figure)

@@ -35,6 +35,7 @@ class Take:
         controls: what the model saw of the person; `landmarks`: what they were read from.
         video: the video it was made for (a path, or its bytes).
         prompt: the words it was made from; `settings`: how it was sampled.
+        unknown_words: of the prompt, which say nothing to the model (see `musicgen.unknown_words`).
     """
 
     audio: np.ndarray
@@ -45,6 +46,11 @@ class Take:
     video: str | os.PathLike | bytes
     prompt: str
     settings: Settings
+    unknown_words: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        seconds = len(self.audio) / self.sample_rate
+        return f"<Take: {seconds:.1f} s for {self.prompt!r}, {self.settings}>"
 
     def save_video(self, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
         """Write the video with this music as mp4. Raises ExpotionError if that cannot be."""
@@ -166,12 +172,14 @@ def generate(
 
     from .controls import extract_controls
     from .landmarks import extract_landmarks
+    from .musicgen import unknown_words
 
     landmarks = extract_landmarks(video, progress=progress, cancel=cancel).require_person()
     controls = extract_controls(landmarks, frame_rate=musician.musicgen.frame_rate, duration_s=info.duration_s)
     codes = play(musician, [check_prompt(prompt)], [controls], settings, progress=progress, cancel=cancel)[0]
     audio = finish(to_audio(musician.musicgen, codes), musician.musicgen.sample_rate, info.duration_s)
-    take = Take(audio, musician.musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings)
+    take = Take(audio, musician.musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings,
+                unknown_words(musician.musicgen, prompt))  # fmt: skip
     if output is not None:
         take.save_video(output, overwrite=overwrite)
     if audio_output is not None:

@@ -98,6 +98,20 @@ def beat_f_measure(found: np.ndarray, truth: np.ndarray, window_s: float = 0.07)
     return float(mir_eval.beat.f_measure(np.sort(truth), np.sort(found), f_measure_threshold=window_s))
 
 
+def tempo_by_line(beats: np.ndarray) -> float:
+    """Tempo in beats a minute from a straight line through beat times, which averages out their jitter.
+
+    beats: (B,) seconds, in order. Returns 0 if there are fewer than three.
+
+    Example:
+        >>> round(tempo_by_line(np.array([0.0, 0.51, 0.99, 1.5])), 1)
+        120.5
+    """
+    if len(beats) < 3:
+        return 0.0
+    return float(60.0 / np.polyfit(np.arange(len(beats)), beats, 1)[0])
+
+
 def against_others(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split a table of scores of all music against all videos into each music's own and its mean over the others'.
 

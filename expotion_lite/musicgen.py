@@ -131,6 +131,20 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
     return MusicGen(model.to(device).eval(), processor, str(name), window)
 
 
+def unknown_words(musicgen: MusicGen, prompt: str) -> tuple[str, ...]:
+    """Words of a prompt that say nothing to nano, whose vocabulary is that of its captions; none for other models.
+
+    Example:
+        >>> unknown_words(load("nano"), "A happy rock polka, with guitar.")
+        ('polka',)
+    """
+    if musicgen.name != "nano":
+        return ()
+    words = dict.fromkeys(word.strip(".,;:!?\"'()").lower() for word in prompt.split())
+    known = musicgen.processor.tokenizer.tokenize
+    return tuple(word for word in words if word and not word.isdigit() and len(known(word)) > 1)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep from the terminal: the progress bars of loading, remarks on the configuration (of every MusicGen), and the

@@ -130,7 +130,7 @@ def plot_onsets(
     ax.plot(times, strength, color=_shade("blue"), linewidth=1.2)
     ax.set_ylim(0, 1.05)
     ax.set_yticks([0, 0.5, 1])
-    ax.set_ylabel("onset strength\n(0 to 1)")
+    ax.set_ylabel("onset\nstrength")
     return _time_axis(ax, len(audio) / sample_rate)
 
 
@@ -159,7 +159,7 @@ def plot_spectrogram(audio: np.ndarray, sample_rate: int, *, ax: Axes | None = N
     image = ax.imshow(
         mel, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=_FLOOR_DB, vmax=0, interpolation="nearest"
     )
-    ticks = [hz for hz in (500, 1000, 2000, 4000, 8000, 16000) if hz < sample_rate / 2]
+    ticks = [hz for hz in (125, 500, 1000, 2000, 4000, 8000, 16000) if hz < sample_rate / 2]
     middles = librosa.mel_frequencies(len(mel) + 2, fmin=0.0, fmax=sample_rate / 2)[1:-1]
     rows = np.interp(ticks, middles, np.arange(len(mel)))
     ax.set_yticks(rows, [f"{hz / 1000:g}k" if hz >= 1000 else f"{hz}" for hz in ticks])
@@ -200,7 +200,7 @@ def plot_take(take: Take, *, channels: Sequence[str] = SHOWN) -> Figure:
     _mark(axes[2], marks, (1.0, 1.0, 1.0))
     for ax in axes[:2]:
         ax.set_xlabel("")
-    axes[0].set_title("dotted: where the leading motion turns", loc="right", fontsize="small")
+    axes[0].set_title("dotted: pulse", loc="right", fontsize="small")
     figure.suptitle(f'"{shorten(take.prompt, 70)}"', fontsize="medium")
     return figure
 
@@ -237,7 +237,7 @@ def plot_training(
             means = [np.mean(part, axis=0) for part in np.array_split(points, min(len(points), 40))]
             ax.plot(*np.transpose(means), color=_shade(shade), label=label)
     ax.set_xlabel("training time (minutes)")
-    ax.set_ylabel("loss (nats per code)" if "loss" in rows[0] else "error")
+    ax.set_ylabel("loss (nats per code)" if "loss" in rows[0] else "log-mel error")
     ax.set_title(str(stage), fontsize="medium")
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.15 * len(ax.get_lines()) * (high - low))  # room for the legend
@@ -250,8 +250,8 @@ _LOSSES = {
     "held_out_loss": "held out",
     "held_out_loss_shuffled": "held out, another's video",
     "held_out_loss_none": "held out, no video",
-    "mel": "training, log-mel",
-    "held_out_mel": "held out, log-mel",
+    "mel": "training",
+    "held_out_mel": "held out",
 }
 
 

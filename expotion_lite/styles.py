@@ -92,7 +92,7 @@ STYLES = {
         ("electric bass",), ("organ", "electric guitar"), ("organ", "brass", "vibraphone"),
         ("1---..1-5-..3-1-", "..1-1-..5---1---", "1-..1-3-5---...."), ("....x.......x...", "..x...x...x...x."),
         ("x---x---......x-", "....x-x-x---....", "x-x---x-x-......"),
-        (("kick", "........X......."), ("rim", "........X......o"), ("hat", "x.xox.x.x.xox.x.")),
+        (("kick", "X...X...X...X..."), ("rim", "....X.......X..o"), ("hat", "X.ooX.o.X.ooX.o.")),
         swing=0.05, modes=("major", "minor", "mixolydian"), feel=0.006,
     ),
     "rock": Style(
@@ -129,16 +129,16 @@ STYLES = {
         ("upright bass",), ("nylon guitar",), ("flute", "nylon guitar", "clarinet"),
         ("1-----5-5-----1-", "1-----5-8-----5-"), ("x...x..x..x..x..", "x..x..x...x..x.."),
         ("x---x-x-x-------", "..x-x---x-x-x---", "x-----x---x-x---"),
-        (("rim", "x..x..x...x..x.."), ("shaker", "xoxoxoxoxoxoxoxo"), ("kick", "x.....xox.....xo")),
+        (("rim", "o..o..o...o..o.."), ("shaker", "XoooXoooXoooXooo"), ("kick", "X...x...X...x...")),
         modes=("major", "minor", "dorian"), jazz=True, feel=0.005,
     ),
     "march": Style(
         (100, 126), ("march", "military march", "parade music", "brass band march"),
         (("proud", "festive", "triumphant"), ("solemn", "stern", "ominous")),
         ("brass",), ("brass", "clarinet"), ("brass", "flute", "clarinet"),
-        ("1---5---1---5---", "1---1---5---5-w-"), ("..x...x...x...x.", "..x...x...x...x."),
+        ("1---5---1---5---", "1---1---5---5-w-"), ("x...x...x...x...", "x.x...x.x.x...x."),
         ("x---x-x-x---x---", "x--xx---x--xx---", "x---x---x-x-x---"),
-        (("kick", "X.......X......."), ("snare", "x.xxx.x.x.xxx.xx"), ("crash", "o...............")),
+        (("kick", "X...X...X...X..."), ("snare", "X.ooX.o.X.ooX.oo"), ("crash", "o...............")),
         feel=0.003,
     ),
     "folk": Style(
@@ -147,7 +147,7 @@ STYLES = {
         ("upright bass",), ("nylon guitar",), ("flute", "accordion", "clarinet"),
         ("1-----5-----", "1-----------"), ("1-2-3-4-3-2-", "1-3-2-3-2-3-"),
         ("x---x-x---x-", "x-x-x-x-----", "x-----x---x-"),
-        (("shaker", "x.o.o.x.o.o."), ("tom", "x.....o.....")),
+        (("shaker", "X.o.o.X.o.o."), ("tom", "X.....x.....")),
         beats=2, steps=6, modes=("major", "minor", "dorian", "mixolydian"), feel=0.006,
     ),
     "piano ballad": Style(
@@ -165,7 +165,7 @@ STYLES = {
         ("1..1..8.1.1..5w.", "1...1.8...1.8.w.", "1.18..1..1.1.5.."),
         ("..x...x.x..x..x.", "..xx..xx..xx..xx", "x..x..x....x..x."),
         ("x.x...x-......x.", "..x.x-..x.x.x-..", "x--x--x-....x-x-"),
-        (("kick", "X..x..x...x..x.."), ("snare", "....X..o.o..X..o"), ("hat", "xoxoxoxoxoxoxoxo")),
+        (("kick", "X..o..o.X....o.."), ("snare", "....X..o.o..X..o"), ("hat", "XoxoXoxoXoxoXoxo")),
         modes=("dorian", "mixolydian", "minor"), feel=0.004,
     ),
     "synth pop": Style(
@@ -184,7 +184,7 @@ STYLES = {
         ("strings",), ("strings",), ("brass", "flute", "clarinet", "strings"),
         ("1-------5-------", "1-1-1-1-1-1-1-1-"), ("x-------x-------", "x-x-x-x-x-x-x-x-", "1-2-3-2-1-2-3-2-"),
         ("x-------x---x---", "x---x---x-------", "x-----x-x-------"),
-        (("tom", "X.........o.o..."), ("crash", "o...............")),
+        (("tom", "X...o...x...o..."), ("crash", "o...............")),
         pad=("brass", "choir"), feel=0.008,
     ),
 }  # fmt: skip

@@ -43,7 +43,7 @@ def calls(monkeypatch):
 
     def generate(video, prompt, **options):
         seen.append((video, prompt, options))
-        return SimpleNamespace(audio=np.zeros(32000, np.float32), sample_rate=16000)
+        return SimpleNamespace(audio=np.zeros(32000, np.float32), sample_rate=16000, unknown_words=("polka",))
 
     stub = ModuleType("expotion_lite.generation")
     stub.generate = generate
@@ -170,6 +170,7 @@ def test_every_option_reaches_the_generator(inputs, out, calls, capsys):
     }
     text = capsys.readouterr().out
     assert "new.mp4: 2.0 s of music by nano, seed 7" in text and "music.wav" in text
+    assert "nano does not know polka" in text
 
 
 def test_quiet_says_nothing(inputs, out, calls, capsys):
@@ -199,6 +200,20 @@ def test_debug_shows_where_an_error_comes_from(inputs, out, calls, capsys):
 @pytest.mark.parametrize("arguments", [[], ["sing"], ["generate"], ["controls", "a.mp4"], ["generate", "a.mp4", "b"]])
 def test_half_a_command_points_to_the_help(arguments, capsys):
     assert "--help" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["generate", "a.mp4", "--prompt", "rock", "happy", "-o", "b.mp4"],
+            "happy; put a prompt of several words in quotes",
+        ),
+        (["generate", "a.mp4", "--prompt", "rock"], "for example -o out.mp4"),
+    ],
+)
+def test_what_people_forget_is_named(arguments, says, capsys):
+    assert says in refused(capsys, *arguments)
 
 
 def test_help_teaches_every_knob(capsys):

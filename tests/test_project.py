@@ -46,6 +46,7 @@ NEURAL = {
     "generation",
     "language_training",
     "musicgen",
+    "musicnn",
     "pretraining",
     "sampling",
     "training",
@@ -91,6 +92,7 @@ def test_what_the_package_imports_is_declared():
     distributions = {
         "cv2": "opencv-python-headless",
         "skimage": "scikit-image",
+        "sklearn": "scikit-learn",
         "PIL": "pillow",
         "huggingface_hub": "transformers",
         "IPython": "jupyterlab",

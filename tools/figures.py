@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "energetic rock with guitar, bass and drums"
-STAGES = {"quantised": "codec", "language": "language model", "adapter": "adapter"}  # "autoencoder" comes before
+STAGES = {
+    "autoencoder": "codec, first without codebooks",
+    "quantised": "codec, with codebooks",
+    "language": "language model",
+    "adapter": "adapter",
+}
 
 
 def main() -> None:
@@ -56,8 +61,9 @@ def plot_log(paths: list[Path]) -> Figure:
 
     lines = [line for path in paths for line in path.read_text().splitlines()]
     stages = [stage for stage in STAGES if any(f'"{stage}"' in line for line in lines)]
-    figure, axes = plt.subplots(1, len(stages), figsize=(3.6 * len(stages), 3.2), squeeze=False)
-    for stage, ax in zip(stages, axes[0], strict=True):
+    rows = -(-len(stages) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(9, 3.2 * rows), squeeze=False)
+    for stage, ax in zip(stages, axes.flat, strict=False):
         plots.plot_training(lines, stage, ax=ax).set_title(STAGES[stage])
     return figure
 

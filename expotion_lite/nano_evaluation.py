@@ -1,0 +1,315 @@
+"""How good nano is without a video: does its codec keep the music, does its music follow the words, is it healthy?
+
+    python -m expotion_lite.nano_evaluation
+
+prints a table and writes `figures/nano.json`. Pieces and prompts are held out: nothing was trained on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .files import writing
+from .metrics import beat_f_measure, bootstrap_interval, tempo_by_line, track_beats
+
+if TYPE_CHECKING:
+    from .band import Piece
+    from .musicgen import MusicGen
+
+FIRST = 8_500  # songs from here to 9,999 are used by nothing else
+SECONDS = 10.0
+FAMILIES = {
+    "drums": ("drums",),
+    "piano": ("piano",),
+    "guitar": ("guitar",),
+    "strings": ("strings",),
+    "synth": ("synth lead", "synth bass"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: `what` was measured and `how`, its `value` with a 95% interval, and what was aimed at."""
+
+    what: str
+    how: str
+    value: float
+    interval: tuple[float, float] | None
+    aim: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """N pieces as the band plays them and as the codec gives them back: audio (N, samples), codes (N, K, T)."""
+
+    pieces: list[Piece]
+    audio: np.ndarray
+    decoded: np.ndarray
+    codes: np.ndarray
+
+
+def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
+    """Render n pieces, encode and decode them. drawn: what `band.compose` shall not draw, such as a style."""
+    import torch
+
+    from .band import compose
+    from .musicgen import decode, encode
+    from .synth import render
+
+    pieces = [compose(first + i, SECONDS, **drawn) for i in range(n)]
+    audio = np.stack([render(piece, musicgen.sample_rate) for piece in pieces])
+    parts = [encode(musicgen, torch.from_numpy(audio[i : i + 8])) for i in range(0, n, 8)]
+    decoded = np.concatenate([decode(musicgen, part).numpy() for part in parts])
+    return Corpus(pieces, audio, decoded, torch.cat(parts).numpy())
+
+
+def sing(
+    musicgen: MusicGen, prompts: list[str], *, batch: int = 20, **settings: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Music for prompts without a video. Returns (audio (N, samples), codes (N, K, T))."""
+    import torch
+
+    from .decoding import StepDecoder
+    from .musicgen import decode
+    from .sampling import Condition, encode_prompts, sample_codes
+    from .settings import Settings
+
+    decoder, codes = StepDecoder(musicgen.model.decoder), []
+    for i in range(0, len(prompts), batch):
+        text = Condition(*encode_prompts(musicgen, prompts[i : i + batch]))
+        chosen = Settings(seed=i, **settings)
+        codes.append(sample_codes(musicgen, decoder, text, round(SECONDS * musicgen.frame_rate), chosen))
+        print(f"  {min(i + batch, len(prompts))} of {len(prompts)} clips", file=sys.stderr, flush=True)
+    return np.concatenate([decode(musicgen, part).numpy() for part in codes]), torch.cat(codes).numpy()
+
+
+def embeddings(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """musicnn's embeddings of clips at equal loudness, 3 s at a time. audio: (N, samples). Returns (N, P, 200)."""
+    from .musicnn import embed
+
+    level = np.sqrt((audio**2).mean(1, keepdims=True))
+    return np.stack([embed(clip, sample_rate, overlap_s=0.0) for clip in 0.1 * audio / np.maximum(level, 1e-4)])
+
+
+class Judge:
+    """Tells styles and instruments by ear: logistic regression on musicnn's embeddings of band audio (scikit-learn)."""
+
+    def __init__(self, heard: np.ndarray, pieces: list[Piece]) -> None:
+        """heard: (N, P, 200) embeddings of these N pieces."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        fresh = lambda: make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))  # noqa: E731
+        x = heard.mean(1)
+        self.style = fresh().fit(x, [piece.style for piece in pieces])
+        self.families = {name: fresh().fit(x, plays(pieces, name)) for name in FAMILIES}
+
+    def right_style(self, heard: np.ndarray, pieces: list[Piece]) -> np.ndarray:
+        """(N,) whether each clip sounds like the style of its piece."""
+        return self.style.predict(heard.mean(1)) == np.array([piece.style for piece in pieces])
+
+    def right_families(self, heard: np.ndarray, pieces: list[Piece]) -> np.ndarray:
+        """(N,) share of the families that are judged rightly present or absent; present and absent weigh the same."""
+        shares = []
+        for name, judge in self.families.items():
+            truth = plays(pieces, name)
+            weight = np.where(truth, 0.5 / max(truth.mean(), 1e-9), 0.5 / max(1 - truth.mean(), 1e-9))
+            shares.append(weight * (judge.predict(heard.mean(1)) == truth))
+        return np.mean(shares, axis=0)
+
+
+def plays(pieces: list[Piece], family: str) -> np.ndarray:
+    """(N,) whether a family plays in each piece."""
+    return np.array([bool(set(FAMILIES[family]) & set(piece.instruments)) for piece in pieces])
+
+
+def prompt_for(piece: Piece) -> str:
+    """A prompt that names the style and everybody who plays."""
+    *most, last = piece.instruments
+    return f"{piece.style} with {', '.join(most)} and {last}" if most else f"{piece.style} with {last}"
+
+
+def codec_rows(held: Corpus, musicgen: MusicGen) -> list[Row]:
+    """What the codec keeps of the beat, and how evenly it uses its codebooks."""
+    scores = [
+        [beat_f_measure(track_beats(clip, musicgen.sample_rate), piece.beats) for clip in (original, decoded)]
+        for piece, original, decoded in zip(held.pieces, held.audio, held.decoded, strict=True)
+    ]
+    original, decoded = np.array(scores).T
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(scores), size=(2000, len(scores)))
+    ratios = np.quantile(decoded[picks].mean(1) / original[picks].mean(1), [0.025, 0.975])
+    size = musicgen.model.decoder.config.vocab_size
+    use = [_perplexity(held.codes[:, k], size) / size for k in range(musicgen.n_codebooks)]
+    return [
+        Row("codec: beats", "F at 70 ms, decoded / original", float(decoded.mean() / original.mean()),
+            (float(ratios[0]), float(ratios[1])), ">= 0.95"),
+        Row("codec: codebook use", "perplexity / size, the least used codebook", min(use), None, ">= 0.5"),
+    ]  # fmt: skip
+
+
+def _perplexity(codes: np.ndarray, size: int) -> float:
+    share = np.bincount(codes.ravel(), minlength=size) / codes.size
+    return float(np.exp(-(share * np.log(share + 1e-12)).sum()))
+
+
+def tempo_row(musicgen: MusicGen, n: int) -> Row:
+    """Whether the tempo that a prompt names is the tempo that is played."""
+    from .band import STYLES
+
+    rng, prompts, wanted = np.random.default_rng(42), [], np.linspace(60, 170, n).round()
+    for bpm in wanted:
+        near = sorted(STYLES, key=lambda name: abs(np.clip(bpm, *STYLES[name].tempo_bpm) - bpm))  # plays at this tempo
+        prompts.append(f"{near[int(rng.integers(2))]}, {bpm:.0f} bpm")
+    audio, _ = sing(musicgen, prompts)
+    found = np.array([tempo_by_line(track_beats(clip, musicgen.sample_rate)) for clip in audio])
+    right = np.abs(found / wanted - 1) <= 0.04
+    return Row("tempo follows text", "line through the beats within 4%, octave errors are wrong",
+               float(right.mean()), bootstrap_interval(right), ">= 0.80")  # fmt: skip
+
+
+def health_rows(audio: np.ndarray, codes: np.ndarray) -> list[Row]:
+    """Shares of clips that are silent, clipped, stuck or noise."""
+    import librosa
+
+    flat = np.array([np.median(librosa.feature.spectral_flatness(y=clip)) for clip in audio])
+    still = np.diff(codes[:, 0], axis=1) == 0
+    runs = np.array(
+        [max((len(run) for run in "".join("x" if s else " " for s in row).split()), default=0) for row in still]
+    )
+    sick = {
+        "silent": np.sqrt((audio**2).mean(1)) < 0.005,
+        "clipped": (np.abs(audio) >= 0.99).mean(1) > 1e-3,
+        "stuck": runs + 1 >= 100,
+        "noise-like": flat > 0.3,
+    }
+    how = {
+        "silent": "RMS under 0.005", "clipped": "0.1% of the samples at full scale",
+        "stuck": "one code of the first codebook for 2 s", "noise-like": "median spectral flatness over 0.3",
+    }  # fmt: skip
+    aims = {"silent": "0", "clipped": "0", "stuck": "<= 0.01", "noise-like": "<= 0.01"}
+    return [Row(f"health: {name}", how[name], float(bad.mean()), bootstrap_interval(bad), aims[name])
+            for name, bad in sick.items()]  # fmt: skip
+
+
+def quality_rows(sets: dict[str, np.ndarray], styles: tuple[np.ndarray, np.ndarray]) -> list[Row]:
+    """Frechet distances to the band's music, in units of the distance between two of its styles.
+
+    sets: (N, P, 200) embeddings by name, "band" among them, of equal size; styles: the same of two styles.
+    """
+    from .musicnn import frechet_distance
+
+    pool = lambda heard: heard.reshape(-1, heard.shape[-1])  # noqa: E731
+    unit = frechet_distance(pool(styles[0]), pool(styles[1]))
+    aims = {"through the codec": "<= 0.25", "nano": "<= 2 x the codec's"}
+    return [
+        Row(f"distance to the band: {name}", "Frechet, musicnn, 1 = from rock to techno",
+            frechet_distance(pool(heard), pool(sets["band"])) / unit, None, aims.get(name, ""))
+        for name, heard in sets.items() if name != "band"
+    ]  # fmt: skip
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held, MB."""
+    status = Path("/proc/self/status")  # Linux: ru_maxrss there also remembers the process that started this one
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1000
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts bytes
+
+
+def resource_rows(model: str) -> list[Row]:
+    """Speed with guidance, size on disk, and the memory of a process that makes one clip."""
+    from .musicgen import NANO, load
+
+    musicgen = load(model)
+    sing(musicgen, ["rock"])
+    began = time.perf_counter()
+    sing(musicgen, ["rock"])
+    speed = SECONDS / (time.perf_counter() - began)
+    assets = sum(file.stat().st_size for file in NANO.parent.rglob("*") if file.is_file()) / 1e6
+    code = (
+        "from expotion_lite.musicgen import load; from expotion_lite.nano_evaluation import peak_mb, sing; "
+        f"sing(load({model!r}), ['rock']); print(peak_mb())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return [
+        Row("speed", "seconds of music a second, one clip, guidance on", speed, None, ">= 3"),
+        Row("size", "MB of assets on disk", assets, None, "<= 60"),
+        Row("memory", "MB at most, to make one clip of 10 s", float(run.stdout), None, "<= 1000"),
+    ]
+
+
+def evaluate(model: str, n: int, n_tempo: int) -> list[Row]:
+    """Measure everything. n: clips of each kind; n_tempo: prompts that name a tempo."""
+    from .musicgen import load
+
+    musicgen = load(model)
+    rate = musicgen.sample_rate
+    held, train = corpus(musicgen, n, FIRST), corpus(musicgen, 2 * n, 700_000_000)
+    rows = codec_rows(held, musicgen)
+
+    prompts = [prompt_for(piece) for piece in held.pieces]
+    audio, codes = sing(musicgen, prompts)
+    unasked, _ = sing(musicgen, [""] * n, guidance=1.0)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(audio.shape).astype(np.float32)
+    heard = {
+        "band": embeddings(held.audio, rate), "through the codec": embeddings(held.decoded, rate),
+        "nano": embeddings(audio, rate), "nano without a prompt": embeddings(unasked, rate),
+        "noise": embeddings(noise, rate),
+    }  # fmt: skip
+    judge = Judge(embeddings(train.decoded, rate), train.pieces)
+    ceiling, styles = (judge.right_style(heard[name], held.pieces) for name in ("through the codec", "nano"))
+    known, families = (judge.right_families(heard[name], held.pieces) for name in ("through the codec", "nano"))
+    rows += [
+        tempo_row(musicgen, n_tempo),
+        Row("instruments follow text", f"five families there or not, by a judge who is right on {known.mean():.2f}",
+            float(families.mean()), bootstrap_interval(families), ">= 0.85"),
+        Row("style follows text", f"by a judge who is right on {ceiling.mean():.2f}", float(styles.mean()),
+            bootstrap_interval(styles), f">= {0.75 * ceiling.mean():.2f}"),
+    ]  # fmt: skip
+    pair = tuple(embeddings(corpus(musicgen, n, 710_000_000, style=name).audio, rate) for name in ("rock", "techno"))
+    return rows + quality_rows(heard, pair) + health_rows(audio, codes) + resource_rows(model)
+
+
+def table_of(rows: list[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| what | how | measured (95%) | aim |", "|---|---|---|---|"]
+    for row in rows:
+        digits = 0 if row.value >= 100 else 2
+        span = f" ({row.interval[0]:.{digits}f} to {row.interval[1]:.{digits}f})" if row.interval else ""
+        lines.append(f"| {row.what} | {row.how} | {row.value:.{digits}f}{span} | {row.aim} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Evaluate, write, print; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m expotion_lite.nano_evaluation", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--clips", type=int, default=200, help="of each kind (default: %(default)s)")
+    parser.add_argument("--tempo-prompts", type=int, default=100)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    rows = evaluate(options.model, options.clips, options.tempo_prompts)
+    options.output.mkdir(parents=True, exist_ok=True)
+    with writing(options.output / "nano.json", overwrite=True) as temporary:
+        temporary.write_text(json.dumps([vars(row) for row in rows], indent=1) + "\n")
+    print(table_of(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

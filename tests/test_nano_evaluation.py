@@ -1,0 +1,99 @@
+"""The judges of nano are judged: each row tells good from bad where we know which is which."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from expotion_lite.metrics import tempo_by_line
+from expotion_lite.musicgen import load
+from expotion_lite.nano_evaluation import (
+    Judge,
+    Row,
+    codec_rows,
+    corpus,
+    embeddings,
+    health_rows,
+    peak_mb,
+    plays,
+    prompt_for,
+    quality_rows,
+    sing,
+    table_of,
+)
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return load("nano")
+
+
+@pytest.fixture(scope="module")
+def held(nano):
+    return corpus(nano, 10, 8_500)
+
+
+@pytest.fixture(scope="module")
+def heard(held):
+    return embeddings(held.audio, 16_000)
+
+
+def test_a_line_through_beats_finds_the_tempo_that_a_tracker_rounds():
+    rng = np.random.default_rng(0)
+    assert tempo_by_line(np.arange(20) * 0.5 + rng.normal(0, 0.01, 20)) == pytest.approx(120, abs=0.5)
+    assert tempo_by_line(np.arange(20) * 1.0) == pytest.approx(60)
+    assert tempo_by_line(np.zeros(1)) == 0
+
+
+def test_the_codec_is_measured_against_the_original(nano, held):
+    beats, use = codec_rows(held, nano)
+    assert 0.8 < beats.value < 1.2 and beats.interval[0] <= beats.value <= beats.interval[1]
+    assert 0.3 < use.value <= 1
+    rng = np.random.default_rng(0)
+    broken = replace(held, decoded=0.1 * rng.standard_normal(held.audio.shape), codes=0 * held.codes)
+    beats, use = codec_rows(broken, nano)
+    assert beats.value < 0.7 and use.value == pytest.approx(1 / 256)
+
+
+def test_health_finds_what_is_ill(held):
+    audio, codes = held.audio[:4].copy(), held.codes[:4].copy()
+    audio[0], audio[1] = 0, np.sign(audio[1])
+    audio[2] = 0.1 * np.random.default_rng(0).standard_normal(audio.shape[1])
+    codes[3, 0, 100:220] = 7
+    values = {row.what: row.value for row in health_rows(audio, codes)}
+    assert values["health: silent"] == values["health: clipped"] == values["health: stuck"] == 0.25
+    assert values["health: noise-like"] >= 0.25
+    assert not any(row.value for row in health_rows(held.audio[4:], held.codes[4:]))
+
+
+def test_the_judge_learns_styles_and_instruments(held, heard):
+    judge = Judge(heard, held.pieces)
+    assert judge.right_style(heard, held.pieces).mean() > 0.9
+    assert judge.right_families(heard, held.pieces).mean() > 0.9
+    others = held.pieces[1:] + held.pieces[:1]
+    assert judge.right_style(heard, others).mean() < 0.5
+    assert 0 < plays(held.pieces, "drums").mean() <= 1
+
+
+def test_distances_grow_with_what_is_different(heard):
+    noise = embeddings(0.1 * np.random.default_rng(1).standard_normal((10, 160_000)).astype(np.float32), 16_000)
+    rows = quality_rows({"band": heard, "the same": heard, "noise": noise}, (heard[:5], heard[5:]))
+    assert rows[0].value == pytest.approx(0, abs=1e-3) and rows[1].value > 1
+
+
+def test_loudness_does_not_count(held):
+    assert np.allclose(embeddings(held.audio[:1], 16_000), embeddings(0.3 * held.audio[:1], 16_000), atol=1e-3)
+
+
+def test_nano_sings_what_it_is_asked(nano, held):
+    audio, codes = sing(nano, [prompt_for(held.pieces[0]), "techno"])
+    assert audio.shape == (2, 160_000) and codes.shape == (2, 4, 500)
+    assert held.pieces[0].style in prompt_for(held.pieces[0])
+
+
+def test_a_table_comes_out():
+    text = table_of([Row("speed", "music a second", 5.5, None, ">= 3"), Row("a", "b", 0.5, (0.4, 0.6), ">= 0.8")])
+    assert "| speed | music a second | 5.50 | >= 3 |" in text and "0.50 (0.40 to 0.60)" in text
+    assert 10 < peak_mb() < 100_000
