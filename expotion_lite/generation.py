@@ -199,7 +199,7 @@ def play(
     """Sample music for controls of one length, as many at once as there are prompts. Returns codes (B, K, T) int64.
 
     Raises:
-        ExpotionError: the adapter was trained for other channels than the controls have.
+        ExpotionError: the adapter reads a channel that the controls do not have.
     """
     import torch
     from tqdm.auto import tqdm
@@ -209,10 +209,8 @@ def play(
 
     visual = None
     if musician.config is not None:
-        if {c.channels for c in controls} != {musician.config.channels}:
-            raise ExpotionError("The adapter reads other channels than these controls have; extract the controls anew.")
+        values = torch.from_numpy(np.stack([c.select(musician.config.channels).values for c in controls]))
         with torch.inference_mode():
-            values = torch.from_numpy(np.stack([c.values for c in controls]))
             visual = embed_controls(musician.peft_model, values)
     text, mask = encode_prompts(musician.musicgen, prompts)
     n_frames = len(controls[0].values)

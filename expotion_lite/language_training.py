@@ -19,12 +19,11 @@ from transformers import (
 )
 from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
-from .band import caption, compose
+from .bands import Band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .files import writing
 from .musicgen import inputs_and_labels
-from .synth import render
 
 WINDOW = 500  # frames: 10 s
 PIECE_S = 14.0
@@ -32,17 +31,17 @@ TEXT_DROPOUT = 0.15
 SPECIAL = ("<pad>", "</s>", "<unk>")
 
 
-def caption_of(seed: int, variant: int) -> str:
+def caption_of(band: Band, seed: int, variant: int) -> str:
     """One of the many captions of the piece with this seed."""
-    return caption(compose(seed, PIECE_S), np.random.default_rng([seed, variant]))
+    return band.describe(band.compose(seed, PIECE_S), np.random.default_rng([seed, variant]))
 
 
-def new_tokenizer(n_captions: int = 6000) -> T5Tokenizer:
+def new_tokenizer(band: Band, n_captions: int = 6000) -> T5Tokenizer:
     """A unigram tokenizer in T5's class.
 
     Every word of the band's captions is a piece, and so is every ASCII character, so that other words are spelled out.
     """
-    words = Counter(word for i in range(n_captions) for word in _words(caption_of(TRAIN_SEEDS + i, 0)))
+    words = Counter(word for i in range(n_captions) for word in _words(caption_of(band, TRAIN_SEEDS + i, 0)))
     total = sum(words.values())
     pieces = [(token, 0.0) for token in SPECIAL] + [("\u2581", -8.0)]
     pieces += [("\u2581" + word, math.log(count / total)) for word, count in sorted(words.items())]
@@ -82,14 +81,16 @@ def new_musicgen(
     return model
 
 
-def encode_corpus(codec: EncodecModel, folder: Path, pieces: int, first_seed: int, part: int = 200) -> np.ndarray:
-    """Codes of `pieces` pieces, (pieces, K, T) uint8, kept in `folder` in parts, so that a kill costs one part."""
+def encode_corpus(
+    codec: EncodecModel, band: Band, folder: Path, pieces: int, first_seed: int, part: int = 200
+) -> np.ndarray:
+    """Codes of `pieces` pieces, (pieces, K, T) int16, kept in `folder` in parts, so that a kill costs one part."""
     parts = []
     for first in range(0, pieces, part):
         path = folder / f"{first:06}.npy"
         if not path.exists():
             seeds = range(first_seed + first, first_seed + min(first + part, pieces))
-            codes = np.concatenate([_encode_pieces(codec, seeds[i : i + 8]) for i in range(0, len(seeds), 8)])
+            codes = np.concatenate([_encode_pieces(codec, band, seeds[i : i + 8]) for i in range(0, len(seeds), 8)])
             with writing(path) as temporary, open(temporary, "wb") as file:
                 np.save(file, codes)
         parts.append(np.load(path, allow_pickle=False))
@@ -97,33 +98,39 @@ def encode_corpus(codec: EncodecModel, folder: Path, pieces: int, first_seed: in
 
 
 @torch.no_grad()
-def _encode_pieces(codec: EncodecModel, seeds: range) -> np.ndarray:
-    audio = np.stack([render(compose(seed, PIECE_S), SAMPLE_RATE) for seed in seeds])
-    return codec.encode(torch.from_numpy(audio)[:, None]).audio_codes[0].to(torch.uint8).numpy()
+def _encode_pieces(codec: EncodecModel, band: Band, seeds: range) -> np.ndarray:
+    audio = np.stack([band.play(band.compose(seed, PIECE_S), SAMPLE_RATE) for seed in seeds])
+    return codec.encode(torch.from_numpy(audio)[:, None]).audio_codes[0].to(torch.int16).numpy()
 
 
 def batch_of(
-    codes: np.ndarray, first_seed: int, tokenizer: T5Tokenizer, rng: np.random.Generator, size: int
+    codes: np.ndarray, band: Band, first_seed: int, tokenizer: T5Tokenizer, rng: np.random.Generator, size: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Draw clips and captions. Returns (codes (B, K, WINDOW) int64, tokens (B, L), mask (B, L))."""
     picks = rng.integers(len(codes), size=size)
     starts = rng.integers(0, codes.shape[-1] - WINDOW + 1, size=size)
     clips = np.stack([codes[p, :, s : s + WINDOW] for p, s in zip(picks, starts, strict=True)])
-    texts = [caption_of(first_seed + int(p), int(rng.integers(1 << 30))) for p in picks]
+    texts = [caption_of(band, first_seed + int(p), int(rng.integers(1 << 30))) for p in picks]
     tokens = tokenizer(texts, return_tensors="pt", padding=True)
     mask = tokens.attention_mask * torch.from_numpy(rng.random((size, 1)) >= TEXT_DROPOUT)
     return torch.from_numpy(clips.astype(np.int64)), tokens.input_ids, mask
 
 
 def train_language(
-    codec: EncodecModel, folder: Path, hours: float, pieces: int = 2400, batch: int = 8, lr: float = 1.5e-3
+    codec: EncodecModel,
+    band: Band,
+    folder: Path,
+    hours: float,
+    pieces: int = 2400,
+    batch: int = 8,
+    lr: float = 1.5e-3,
 ) -> tuple[MusicgenForConditionalGeneration, T5Tokenizer]:
     """Train (or go on training) text encoder and decoder for `hours` in all."""
     torch.manual_seed(1)
-    tokenizer = new_tokenizer()
+    tokenizer = new_tokenizer(band)
     model = new_musicgen(codec, len(tokenizer))
-    codes = encode_corpus(codec, folder / "codes", pieces, TRAIN_SEEDS)
-    held_out = encode_corpus(codec, folder / "held_out_codes", 32, 0)
+    codes = encode_corpus(codec, band, folder / "codes", pieces, TRAIN_SEEDS)
+    held_out = encode_corpus(codec, band, folder / "held_out_codes", 32, 0)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.95), weight_decay=0.05)
     pad = model.decoder.config.pad_token_id
@@ -135,7 +142,7 @@ def train_language(
         return out.loss.float()
 
     def step(i: int, progress: float) -> dict[str, float]:
-        loss = loss_of(*batch_of(codes, TRAIN_SEEDS, tokenizer, np.random.default_rng([7, i]), batch))
+        loss = loss_of(*batch_of(codes, band, TRAIN_SEEDS, tokenizer, np.random.default_rng([7, i]), batch))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -145,7 +152,9 @@ def train_language(
     @torch.no_grad()
     def validate() -> dict[str, float]:
         model.eval()
-        losses = [float(loss_of(*batch_of(held_out, 0, tokenizer, np.random.default_rng([8, i]), 8))) for i in range(4)]
+        losses = [
+            float(loss_of(*batch_of(held_out, band, 0, tokenizer, np.random.default_rng([8, i]), 8))) for i in range(4)
+        ]
         model.train()
         return {"loss": sum(losses) / len(losses)}
 

@@ -1,8 +1,10 @@
 """How good nano is without a video: does its codec keep the music, does its music follow the words, is it healthy?
 
     python -m expotion_lite.nano_evaluation
+    python -m expotion_lite.nano_evaluation --codec runs/codec/codec --band full
 
-prints a table and writes `figures/nano.json`. Pieces and prompts are held out: nothing was trained on them.
+The first prints a table and writes `figures/nano.json`, the second measures a codec alone and writes
+`figures/codec.json`. Pieces and prompts are held out: nothing was trained on them.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .bands import BANDS
 from .files import writing
 from .metrics import beat_f_measure, bootstrap_interval, tempo_by_line, track_beats
 
 if TYPE_CHECKING:
     from .band import Piece
+    from .bands import Band
     from .musicgen import MusicGen
 
 FIRST = 8_500  # songs from here to 9,999 are used by nothing else
@@ -57,16 +61,14 @@ class Corpus:
     codes: np.ndarray
 
 
-def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
-    """Render n pieces, encode and decode them. drawn: what `band.compose` shall not draw, such as a style."""
+def corpus(musicgen: MusicGen, n: int, first: int, band: Band = BANDS["first"], **drawn: Any) -> Corpus:
+    """Let a band play n pieces, encode and decode them. drawn: what it shall not draw itself, such as a style."""
     import torch
 
-    from .band import compose
     from .musicgen import decode, encode
-    from .synth import render
 
-    pieces = [compose(first + i, SECONDS, **drawn) for i in range(n)]
-    audio = np.stack([render(piece, musicgen.sample_rate) for piece in pieces])
+    pieces = [band.compose(first + i, SECONDS, **drawn) for i in range(n)]
+    audio = np.stack([band.play(piece, musicgen.sample_rate) for piece in pieces])
     parts = [encode(musicgen, torch.from_numpy(audio[i : i + 8])) for i in range(0, n, 8)]
     decoded = np.concatenate([decode(musicgen, part).numpy() for part in parts])
     return Corpus(pieces, audio, decoded, torch.cat(parts).numpy())
@@ -279,8 +281,46 @@ def evaluate(model: str, n: int, n_tempo: int) -> list[Row]:
         Row("style follows text", f"by a judge who is right on {ceiling.mean():.2f}", float(styles.mean()),
             bootstrap_interval(styles), f">= {0.75 * ceiling.mean():.2f}"),
     ]  # fmt: skip
-    pair = tuple(embeddings(corpus(musicgen, n, 710_000_000, style=name).audio, rate) for name in ("rock", "techno"))
-    return rows + quality_rows(heard, pair) + health_rows(audio, codes) + resource_rows(model)
+    rows += quality_rows(heard, rock_and_techno(musicgen, n, BANDS["first"]))
+    return rows + health_rows(audio, codes) + resource_rows(model)
+
+
+def rock_and_techno(musicgen: MusicGen, n: int, band: Band) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings (n, P, 200) of two styles, whose distance is the unit of the others."""
+    made = [corpus(musicgen, n, 710_000_000, band, style=name).audio for name in ("rock", "techno")]
+    return embeddings(made[0], musicgen.sample_rate), embeddings(made[1], musicgen.sample_rate)
+
+
+def evaluate_codec(folder: Path, band: Band, n: int) -> list[Row]:
+    """What a codec keeps of a band's music: beats, log-mel spectrum, timbre; and how it uses its codebooks.
+
+    Args:
+        folder: that `EncodecModel.from_pretrained` loads.
+        band: who plays.
+        n: pieces.
+    """
+    import torch
+    from transformers import EncodecModel
+
+    from .codec_training import reconstruction_loss
+    from .language_training import new_musicgen
+    from .musicgen import MusicGen
+
+    codec = EncodecModel.from_pretrained(folder, dtype=torch.float32).eval()
+    around = MusicGen(new_musicgen(codec, vocabulary=8), None, str(folder), 500)  # its language model stays unused
+    held = corpus(around, n, FIRST, band)
+    pairs = zip(held.decoded, held.audio, strict=True)
+    apart = [reconstruction_loss(*(torch.from_numpy(x)[None, None] for x in pair))[0] for pair in pairs]
+    heard = {
+        "band": embeddings(held.audio, around.sample_rate),
+        "through the codec": embeddings(held.decoded, around.sample_rate),
+    }
+    return [
+        *codec_rows(held, around),
+        Row("codec: log-mel error", "L1 over three resolutions, 0 = the same", float(np.mean(apart)),
+            bootstrap_interval(np.array(apart)), ""),
+        *quality_rows(heard, rock_and_techno(around, n, band)),
+    ]  # fmt: skip
 
 
 def table_of(rows: list[Row]) -> str:
@@ -301,11 +341,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=200, help="of each kind (default: %(default)s)")
     parser.add_argument("--tempo-prompts", type=int, default=100)
     parser.add_argument("--model", default="nano")
+    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="measure this codec alone")
+    parser.add_argument("--band", choices=BANDS, default="first", help="whose music, with --codec")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
-    rows = evaluate(options.model, options.clips, options.tempo_prompts)
+    if options.codec:
+        rows = evaluate_codec(options.codec, BANDS[options.band], options.clips)
+    else:
+        rows = evaluate(options.model, options.clips, options.tempo_prompts)
     options.output.mkdir(parents=True, exist_ok=True)
-    with writing(options.output / "nano.json", overwrite=True) as temporary:
+    name = "codec.json" if options.codec else "nano.json"
+    with writing(options.output / name, overwrite=True) as temporary:
         temporary.write_text(json.dumps([vars(row) for row in rows], indent=1) + "\n")
     print(table_of(rows))
     return 0

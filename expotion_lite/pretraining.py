@@ -38,6 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--hours", type=float, default=1.2, help="of training in all (default: %(default)s)")
     parser.add_argument("--examples", type=int, default=1600, help="synthetic performances for the adapter")
+    parser.add_argument("--band", choices=("first", "full"), default="first", help="whose music (default: %(default)s)")
+    parser.add_argument("--filters", type=int, default=16, help="width of a new codec (default: %(default)s)")
+    parser.add_argument("--codebook-size", type=int, default=256, help="of a new codec (default: %(default)s)")
+    parser.add_argument("--codec-only", action="store_true", help="all hours for a codec, saved as FOLDER/codec")
     parser.add_argument("--adapter-only", action="store_true", help="keep the bundled nano; all hours for its adapter")
     parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
     options = parser.parse_args(arguments)
@@ -53,15 +57,22 @@ def train(options: argparse.Namespace) -> None:
     from .adapter import BUNDLED
     from .musicgen import NANO, load
 
-    keep_plan(options.folder, {"hours": options.hours, "examples": options.examples, "nano": _nano(options)})
+    shape = {"band": options.band, "filters": options.filters, "codebook_size": options.codebook_size}
+    keep_plan(options.folder, {"hours": options.hours, "examples": options.examples, "nano": _nano(options), **shape})
     if options.adapter_only:
         train_adapter(load("nano"), options.folder, options.hours, options.examples)
     else:
-        from .codec_training import train_codec
+        from .bands import BANDS
+        from .codec_training import new_codec, train_codec
         from .language_training import save_nano, train_language
 
-        codec = train_codec(options.folder, SHARES["codec"] * options.hours)
-        model, tokenizer = train_language(codec, options.folder, SHARES["language"] * options.hours)
+        band, share = BANDS[options.band], 1.0 if options.codec_only else SHARES["codec"]
+        codec = new_codec(options.filters, options.codebook_size)
+        train_codec(codec, band, options.folder, share * options.hours)
+        if options.codec_only:
+            codec.save_pretrained(options.folder / "codec")
+            return
+        model, tokenizer = train_language(codec, band, options.folder, SHARES["language"] * options.hours)
         nano = options.folder / "nano"
         save_nano(model, tokenizer, nano)
         train_adapter(load(nano), options.folder, SHARES["adapter"] * options.hours, options.examples)

@@ -207,8 +207,8 @@ def fit(take, controls):
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 2.2))
-ax.set(yticks=[0, 1], yticklabels=["changed", "first take"], ylim=(-0.5, 1.5), title="diamond: her, dots: strangers")
-ax.set_xlabel("correlation of onset strength with pulse")
+ax.set(yticks=[0, 1], yticklabels=["changed", "first take"], ylim=(-0.5, 1.5))
+ax.set(title="diamond: her, dots: strangers", xlabel="correlation of onset strength with pulse")
 for row, each in enumerate([other, take]):
     ax.plot([fit(each, person) for person in strangers], [row] * 20, "o", color="0.6")
     ax.plot(fit(each, take.controls), row, "D", color="C3", markersize=9)

@@ -74,6 +74,7 @@ def make_video(
     fps: float = 25,
     count: int = 10,
     times: Sequence[float] | None = None,
+    pictures: Sequence[np.ndarray] | None = None,
     size: tuple[int, int] = (64, 48),
     rotation: int = 0,
     mirrored: bool = False,
@@ -90,7 +91,8 @@ def make_video(
 
     Args:
         fps, count: an even rate and how many pictures; or `times`: seconds of each picture, uneven if you like.
-        size: (width, height) as stored.
+        pictures: (height, width, 3) uint8 as stored, in turn and again from the first; numbered ones by default.
+        size: (width, height) as stored, without `pictures`.
         rotation: degrees clockwise that a player shall turn the stored picture by; mirrored: and flip it sideways.
         audio: (N,) float32 sound at `sample_rate`, from `start_s` on.
         start_s: time of the first picture on the file's own clock.
@@ -103,6 +105,7 @@ def make_video(
     path = Path(path)
     codec = codec or CODECS[path.suffix]
     times = [i / fps for i in range(count)] if times is None else times
+    size = size if pictures is None else pictures[0].shape[1::-1]
     container_options = {**({"live": "1"} if live else {}), **(container_options or {})}
     with av.open(str(path), "w", options=container_options) as container:
         stream = container.add_stream(codec, rate=1000 if live else round(fps), options=options or FAST.get(codec, {}))
@@ -118,7 +121,8 @@ def make_video(
             name = SOUND_CODECS.get(path.suffix, "libmp3lame")
             sound = container.add_stream(name, rate=48000, layout="mono")
         for number, time_s in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(picture(number, size), format="rgb24").reformat(format="yuv420p")
+            image = picture(number, size) if pictures is None else pictures[number % len(pictures)]
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = round((start_s + time_s) / base), base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

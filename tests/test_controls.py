@@ -60,7 +60,7 @@ def without(landmarks, face=slice(0, 0), body=slice(0, 0)):
 
 
 def test_every_channel_is_named_described_and_grouped_once():
-    assert tuple(DESCRIPTIONS) == CHANNELS and len(set(CHANNELS)) == len(CHANNELS) == 55
+    assert tuple(DESCRIPTIONS) == CHANNELS and len(set(CHANNELS)) == len(CHANNELS) == 63
     assert sorted(EXPRESSION + MOTION + MISSING) == sorted(CHANNELS)
     for name in (
         "smile",
@@ -111,6 +111,8 @@ MOTIONS = {
     "shoulders_y": ("shoulders_y", 0.15),
     "left_wrist_x": ("left_wrist_x", 0.6),
     "right_wrist_y": ("right_wrist_y", 0.6),
+    "left_elbow_x": ("left_elbow_x", 0.3),
+    "right_elbow_y": ("right_elbow_y", 0.3),
 }
 
 
@@ -125,7 +127,9 @@ def test_a_motion_has_position_velocity_and_energy(times, channel, part, size):
         assert abs((np.angle(wave) + np.pi / 2) / (2 * np.pi) - shift_s) < 0.01
         assert 0.85 < 2 * abs(wave) / inside.sum() < 1.15
     energy = controls[
-        f"{channel.removesuffix('_x').removesuffix('_y')}_energy" if "wrist" in channel else f"{channel}_energy"
+        f"{channel.removesuffix('_x').removesuffix('_y')}_energy"
+        if "wrist" in channel or "elbow" in channel
+        else f"{channel}_energy"
     ]
     assert energy[inside].mean() > 0.7 and energy[inside].min() > 0.4
     assert controls["motion_energy"][inside].mean() > 0.7
@@ -138,6 +142,15 @@ def test_coming_nearer_shows_in_head_z():
     zoom = (1 + 0.2 * np.sin(2 * np.pi * 0.5 * times)).astype(np.float32)[:, None, None]
     controls = extract_controls(replace(person, face=middle + zoom * (person.face - middle)))
     assert np.corrcoef(controls["head_z"], np.sin(2 * np.pi * 0.5 * controls.times))[0, 1] > 0.98
+
+
+def test_some_channels_can_be_selected_in_any_order():
+    controls = extract_controls(stick_person(even_times(30, 2), pitch=np.sin(even_times(30, 2))))
+    two = controls.select(["pulse", "head_pitch"])
+    assert two.channels == ("pulse", "head_pitch") and two.values.shape == (100, 2)
+    assert np.array_equal(two["head_pitch"], controls["head_pitch"]) and two.found is controls.found
+    with pytest.raises(ExpotionError, match="no channel tail"):
+        controls.select(["pulse", "tail"])
 
 
 def test_elbows_have_an_energy():

@@ -43,6 +43,7 @@ NEURAL = {
     "codec_training",
     "data",
     "decoding",
+    "discriminator",
     "generation",
     "language_training",
     "musicgen",

@@ -1,0 +1,106 @@
+"""How the codec is trained: the quantiser means what transformers' does, and each stage does its own part only."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from expotion_lite.bands import BANDS
+from expotion_lite.codec_training import Quantiser, crops, initialise, new_codec, train_codec
+from expotion_lite.discriminator import Discriminator, deceiving_loss, discriminator_loss
+
+
+@pytest.fixture
+def codec():
+    torch.manual_seed(3)
+    return new_codec(filters=4, codebook_size=16).eval()
+
+
+def test_a_new_codec_has_the_shape_that_musicgen_wants(codec):
+    codes = codec.encode(torch.randn(2, 1, 16_000)).audio_codes[0]
+    assert codes.shape == (2, 4, 50) and codec.config.frame_rate == 50
+    assert new_codec(4, 1024).encode(torch.randn(1, 1, 3_200)).audio_codes.shape[2] == 4
+
+
+def test_the_initialisation_gives_every_convolution_outputs_of_unit_size(codec):
+    audio = 0.1 * torch.randn(8, 1, 10_240)
+    initialise(codec, audio)
+    with torch.no_grad():
+        latents = codec.encoder(audio)
+        assert latents.mean((0, 2)).abs().max() < 0.1 and (latents.std((0, 2)) - 1).abs().max() < 0.1
+        assert codec.decoder(latents).std() == pytest.approx(float(audio.std()), rel=0.2)
+
+
+def test_the_quantiser_quantises_as_transformers_does(codec):
+    audio = 0.1 * torch.randn(4, 1, 16_000)
+    quantiser = Quantiser(codec)
+    with torch.no_grad():
+        latents = codec.encoder(audio)
+        quantiser.fit(latents.transpose(1, 2).reshape(-1, 64))
+        ours, commitment, perplexity = quantiser(latents, update=False)
+        theirs = codec.quantizer.decode(codec.encode(audio).audio_codes[0].transpose(0, 1))
+    assert torch.allclose(ours, theirs, atol=1e-4)
+    assert float(commitment) == pytest.approx(float((latents - theirs).pow(2).mean()), rel=1e-3)
+    assert len(perplexity) == 4 and 1 < min(perplexity) <= max(perplexity) <= 16
+
+
+def test_k_means_finds_clusters_that_are_there():
+    codec, centres = new_codec(4, 8), torch.randn(8, 64)
+    latents = (centres[torch.randint(8, (800,))] + 0.01 * torch.randn(800, 64)).T[None]
+    Quantiser(codec).fit(latents[0].T)
+    quantised, commitment, _ = Quantiser(codec)(latents, update=False)
+    assert float(commitment) < 1e-3 and torch.allclose(quantised, latents, atol=0.1)
+
+
+def test_entries_that_nothing_chooses_are_given_a_new_place():
+    codec = new_codec(4, 16)
+    quantiser, latents = Quantiser(codec), torch.randn(1, 64, 400)
+    for book in quantiser.books:
+        book.embed[8:] = 1e3  # out of reach
+        book.embed_avg.copy_(book.embed)
+        book.cluster_size.fill_(1.0)
+    for _ in range(600):
+        quantiser(latents, update=True)
+    assert float(quantiser.books[0].embed.abs().max()) < 10
+
+
+def test_an_opponent_learns_to_tell_noise_from_tones():
+    torch.manual_seed(0)
+    opponent = Discriminator(width=4)
+    times = torch.arange(8_000) / 16_000
+    tones = 0.1 * torch.sin(2 * torch.pi * 440 * times).expand(4, 1, -1)
+    optimizer = torch.optim.AdamW(opponent.parameters(), lr=1e-2)
+    for _ in range(25):
+        loss = discriminator_loss(opponent(tones), opponent(0.1 * torch.randn(4, 1, 8_000)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.5, "2 is to know nothing"
+    with torch.no_grad():
+        noise_seen, noise_apart = deceiving_loss(opponent(tones), opponent(0.1 * torch.randn(4, 1, 8_000)))
+        same_seen, same_apart = deceiving_loss(opponent(tones), opponent(tones))
+    assert noise_seen > same_seen and same_apart == 0 < noise_apart
+
+
+@pytest.mark.parametrize("name", BANDS)
+def test_clips_for_training_are_fresh_and_within_range(name):
+    first, again, other = (crops(BANDS[name], seed, pieces=2, each=2, seconds=0.5) for seed in (5, 5, 15))
+    assert first.shape == (4, 1, 8_000) and first.abs().max() < 1.3 and first.std() > 1e-3
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_all_stages_train_resume_and_the_last_leaves_the_codes_alone(tmp_path):
+    codec = new_codec(filters=4, codebook_size=16)
+    trained = train_codec(codec, BANDS["full"], tmp_path, hours=6 / 3600)
+    stages = [json.loads(line)["stage"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys(stages)) == ["autoencoder", "quantised", "opponent"]
+    audio = crops(BANDS["full"], 0, 2, 1, 4.0)
+    codes = trained.encode(audio).audio_codes
+
+    (tmp_path / "opponent.safetensors").unlink()  # as if killed before the last stage
+    again = train_codec(new_codec(filters=4, codebook_size=16), BANDS["full"], tmp_path, hours=6 / 3600)
+    assert torch.equal(again.encode(audio).audio_codes, codes)
+    sounds = [each.decode(codes, [None]).audio_values for each in (trained, again)]
+    assert not torch.equal(*sounds), "the decoder was trained anew"
