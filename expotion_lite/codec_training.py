@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from transformers import EncodecConfig, EncodecModel
 from .bands import Band
 from .checkpoints import train_for
 from .discriminator import Discriminator, deceiving_loss, discriminator_loss
+from .streams import WORKERS, ahead
 
 SAMPLE_RATE = 16_000
 TRAIN_SEEDS = 1_000_000  # pieces from here on train nano; smaller seeds are held out
@@ -75,6 +76,11 @@ def crops(band: Band, seed: int, pieces: int, each: int, seconds: float) -> torc
         for start in rng.integers(0, len(audio) - n, size=each):
             out.append(audio[start : start + n] * 10 ** rng.uniform(-0.3, 0.1))
     return torch.from_numpy(np.stack(out))[:, None].float()
+
+
+def _clips(band: Band, stage: str, batch: int, i: int) -> torch.Tensor:
+    """What a stage learns from at step i, (batch, 1, samples)."""
+    return crops(band, TRAIN_SEEDS + STAGE_SEEDS[stage] + 10 * i, PIECES, batch // PIECES, CROP_S)
 
 
 @lru_cache(maxsize=8)
@@ -183,20 +189,34 @@ class Quantiser:
             book.embed_avg[dead] = fresh * book.cluster_size.mean()
 
 
-def train_codec(codec: EncodecModel, band: Band, folder: Path, hours: float, batch: int = 8) -> EncodecModel:
-    """Train (or go on training) a new codec for `hours` in all, in place. Returns it in eval mode."""
-    torch.manual_seed(0)
-    initialise(codec, crops(band, TRAIN_SEEDS, 4, 6, CROP_S))
-    head = torch.nn.Linear(codec.config.hidden_size, 64)
-    quantiser = Quantiser(codec)
-    held_out = crops(band, 0, pieces=16, each=1, seconds=4.0)
+def train_codec(
+    codec: EncodecModel, band: Band, folder: Path, hours: float, *, batch: int = 8, workers: int = WORKERS
+) -> EncodecModel:
+    """Train (or go on training) a codec, in place, on the device where it is.
 
-    def audio_of(stage: str, i: int) -> torch.Tensor:
-        return crops(band, TRAIN_SEEDS + STAGE_SEEDS[stage] + 10 * i, PIECES, batch // PIECES, CROP_S)
+    Args:
+        codec: from `new_codec`.
+        band: whose music it learns.
+        folder: for checkpoints and the log.
+        hours: of training in all.
+        batch: clips a step, a multiple of `PIECES`.
+        workers: processes that render the clips.
+
+    Returns:
+        The codec in eval mode.
+    """
+    torch.manual_seed(0)
+    device = codec.device
+    initialise(codec, crops(band, TRAIN_SEEDS, 4, 6, CROP_S).to(device))
+    head = torch.nn.Linear(codec.config.hidden_size, 64).to(device)
+    quantiser = Quantiser(codec)
+    held_out = crops(band, 0, pieces=16, each=1, seconds=4.0).to(device)
 
     def step(stage: str) -> Callable[[int, float], dict[str, float]]:
+        clips = ahead(partial(_clips, band, stage, batch), workers)
+
         def run(i: int, progress: float) -> dict[str, float]:
-            audio = audio_of(stage, i)
+            audio = clips(i).to(device)
             latents, log, extra = codec.encoder(audio), {}, 0.0
             if stage == "autoencoder":
                 spread = latents.detach().std(dim=(0, 2), keepdim=True)
@@ -239,7 +259,8 @@ def train_codec(codec: EncodecModel, band: Band, folder: Path, hours: float, bat
         if stage == "quantised" and not (folder / "quantised.safetensors").exists():
             quantiser.fit(sample_latents(codec, band))
         train_for(share * hours, folder, stage, trained, optimizer, step(stage), validate=validate(stage))
-    train_decoder(codec, quantiser, lambda i: audio_of("opponent", i), validate("opponent"), folder, 0.3 * hours)
+    clips = ahead(partial(_clips, band, "opponent", batch), workers)
+    train_decoder(codec, quantiser, lambda i: clips(i).to(device), validate("opponent"), folder, 0.3 * hours)
     return codec.eval()
 
 
@@ -260,7 +281,7 @@ def train_decoder(
         folder: for the checkpoint and the log; hours: of training in all.
     """
     codec.encoder.requires_grad_(False)
-    opponent = Discriminator()
+    opponent = Discriminator().to(codec.device)
     trained = torch.nn.ModuleDict({"decoder": codec.decoder, "opponent": opponent})
     optimizer = torch.optim.AdamW(
         [
@@ -298,5 +319,6 @@ def train_decoder(
 @torch.no_grad()
 def sample_latents(codec: EncodecModel, band: Band, pieces: int = 150) -> torch.Tensor:
     """Latents of training pieces, (n, D)."""
-    out = [codec.encoder(crops(band, TRAIN_SEEDS + 90_000_000 + 10 * i, 1, 2, 4.0)) for i in range(pieces)]
+    clips = (crops(band, TRAIN_SEEDS + 90_000_000 + 10 * i, 1, 2, 4.0).to(codec.device) for i in range(pieces))
+    out = [codec.encoder(each) for each in clips]
     return torch.cat([z.transpose(1, 2).reshape(-1, z.shape[1]) for z in out])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .bands import BANDS, Band, band_of
 from .errors import ExpotionError
 from .files import writing
 
@@ -71,13 +72,14 @@ class Examples:
             raise ExpotionError(f"{path} is not a file of examples ({error}); make it anew.") from error
 
 
-def synthetic_pair(song: int, performer: int, duration_s: float, frame_rate: float = 50.0) -> tuple[Piece, Controls]:
+def synthetic_pair(
+    song: int, performer: int, duration_s: float, frame_rate: float = 50.0, band: Band = BANDS["first"]
+) -> tuple[Piece, Controls]:
     """A piece, and the controls of a person who reacts to it, by way of landmarks as a video would give them."""
-    from .band import compose
     from .controls import extract_controls
     from .performer import draw_performer, perform, to_landmarks
 
-    piece, person = compose(song, duration_s), draw_performer(performer)
+    piece, person = band.compose(song, duration_s), draw_performer(performer)
     landmarks = to_landmarks(perform(piece, person), person)
     return piece, extract_controls(landmarks, frame_rate=frame_rate, duration_s=duration_s)
 
@@ -88,7 +90,7 @@ def synthetic_examples(
     """Draw n synthetic performances, each of a song and a performer of its own.
 
     Args:
-        musicgen: whose codes the music becomes, and whose window is the examples' length.
+        musicgen: whose band plays, whose codes the music becomes, and whose window is the examples' length.
         n: how many.
         first_song, first_performer: seeds, counted up from here.
         progress: whether to show a progress bar.
@@ -98,21 +100,19 @@ def synthetic_examples(
     import torch
     from tqdm.auto import tqdm
 
-    from .band import caption
     from .musicgen import encode
-    from .synth import render
 
-    duration_s = musicgen.window / musicgen.frame_rate
+    band, duration_s = band_of(musicgen), musicgen.window / musicgen.frame_rate
     codes, controls, captions, channels = [], [], [], ()
     for first in tqdm(range(0, n, 8), desc="examples", disable=not progress):
         audio = []
         for i in range(first, min(first + 8, n)):
-            piece, moves = synthetic_pair(first_song + i, first_performer + i, duration_s, musicgen.frame_rate)
+            piece, moves = synthetic_pair(first_song + i, first_performer + i, duration_s, musicgen.frame_rate, band)
             rng = np.random.default_rng([first_song + i, 5])
-            captions.append(caption(piece, rng, tempo=bool(rng.random() < 0.3)))
+            captions.append(band.describe(piece, rng, tempo=bool(rng.random() < 0.3)))
             controls.append(moves.values)
             channels = moves.channels
-            audio.append(render(piece, musicgen.sample_rate))
+            audio.append(band.play(piece, musicgen.sample_rate))
         codes.append(encode(musicgen, torch.from_numpy(np.stack(audio))).cpu().numpy().astype(np.int16))
     return Examples(
         np.concatenate(codes), np.stack(controls), tuple(captions), first_song + np.arange(n),

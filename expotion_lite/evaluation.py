@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .bands import BANDS, Band, band_of
 from .files import writing
 from .metrics import (
     against_others,
@@ -33,15 +34,14 @@ if TYPE_CHECKING:
 MOTIONS = ("pulse", "motion_energy")
 
 
-def held_out(n: int, duration_s: float, first: int = 0) -> tuple[list, list, list[str]]:
+def held_out(n: int, duration_s: float, first: int = 0, band: Band = BANDS["first"]) -> tuple[list, list, list[str]]:
     """n pieces, controls and captions that nothing was trained on, from number `first` on; below 1,000 none was used to
     choose a setting either. The captions do not tell the tempo."""
-    from .band import caption
     from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS, synthetic_pair
 
     numbers = range(first, first + n)
-    pairs = [synthetic_pair(HELD_OUT_SONGS + i, HELD_OUT_PERFORMERS + i, duration_s) for i in numbers]
-    captions = [caption(piece, np.random.default_rng([piece.seed, 5]), tempo=False) for piece, _ in pairs]
+    pairs = [synthetic_pair(HELD_OUT_SONGS + i, HELD_OUT_PERFORMERS + i, duration_s, band=band) for i in numbers]
+    captions = [band.describe(piece, np.random.default_rng([piece.seed, 5]), tempo=False) for piece, _ in pairs]
     return [piece for piece, _ in pairs], [controls for _, controls in pairs], captions
 
 
@@ -98,14 +98,14 @@ def evaluate(n: int, settings: Settings, model: str = "nano", adapter: str = "bu
 
     from .generation import load_musician, to_audio
     from .musicgen import encode
-    from .synth import render
 
     musician = load_musician(model, adapter)
     musicgen = musician.musicgen
-    pieces, controls, captions = held_out(n, musicgen.window / musicgen.frame_rate)
+    band = band_of(musicgen)
+    pieces, controls, captions = held_out(n, musicgen.window / musicgen.frame_rate, band=band)
     blind = Settings(**{**vars(settings), "visual_guidance": 0.0})
     codes = [
-        encode(musicgen, torch.from_numpy(render(piece, musicgen.sample_rate))[None])[0].numpy() for piece in pieces
+        encode(musicgen, torch.from_numpy(band.play(piece, musicgen.sample_rate))[None])[0].numpy() for piece in pieces
     ]
     music = {
         "video and text": make_music(musician, captions, controls, settings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ from transformers import (
 )
 from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
-from .bands import Band
+from .bands import BANDS, Band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
-from .files import writing
 from .musicgen import inputs_and_labels
+from .streams import WORKERS, ahead
 
 WINDOW = 500  # frames: 10 s
 PIECE_S = 14.0
@@ -55,9 +56,10 @@ def _words(text: str) -> list[str]:
 
 
 def new_musicgen(
-    codec: EncodecModel, vocabulary: int, width: int = 256, layers: int = 4
+    codec: EncodecModel, band: Band, vocabulary: int, width: int = 256, layers: int = 4
 ) -> MusicgenForConditionalGeneration:
-    """An untrained MusicGen around a trained codec."""
+    """An untrained MusicGen around a trained codec, on the codec's device; its configuration names the band."""
+    torch.manual_seed(1)
     text = T5Config(
         vocab_size=vocabulary, d_model=128, d_kv=32, d_ff=256, num_layers=2, num_heads=4, dropout_rate=0.0,
         feed_forward_proj="gated-gelu",
@@ -72,95 +74,102 @@ def new_musicgen(
     config = MusicgenConfig(
         text_encoder=text.to_dict(), audio_encoder=codec.config.to_dict(), decoder=decoder.to_dict()
     )
-    config.window_frames = WINDOW
+    config.window_frames, config.band = WINDOW, next(name for name, each in BANDS.items() if each == band)
     model = MusicgenForConditionalGeneration(config)
     model.audio_encoder.load_state_dict(codec.state_dict())
     model.audio_encoder.requires_grad_(False)
     for table in model.decoder.model.decoder.embed_tokens:
         torch.nn.init.normal_(table.weight, std=0.4)  # as loud as the positions that they are added to
-    return model
+    return model.to(codec.device)
 
 
-def encode_corpus(
-    codec: EncodecModel, band: Band, folder: Path, pieces: int, first_seed: int, part: int = 200
-) -> np.ndarray:
-    """Codes of `pieces` pieces, (pieces, K, T) int16, kept in `folder` in parts, so that a kill costs one part."""
-    parts = []
-    for first in range(0, pieces, part):
-        path = folder / f"{first:06}.npy"
-        if not path.exists():
-            seeds = range(first_seed + first, first_seed + min(first + part, pieces))
-            codes = np.concatenate([_encode_pieces(codec, band, seeds[i : i + 8]) for i in range(0, len(seeds), 8)])
-            with writing(path) as temporary, open(temporary, "wb") as file:
-                np.save(file, codes)
-        parts.append(np.load(path, allow_pickle=False))
-    return np.concatenate(parts)
+def fresh_pieces(band: Band, first_seed: int, size: int, i: int) -> tuple[torch.Tensor, list[str]]:
+    """Batch number i of pieces that no other batch has: audio (size, N) float32, and a caption of each."""
+    seeds = range(first_seed + i * size, first_seed + (i + 1) * size)
+    audio = np.stack([band.play(band.compose(seed, PIECE_S), SAMPLE_RATE) for seed in seeds])
+    return torch.from_numpy(audio), [caption_of(band, seed, 1) for seed in seeds]
 
 
 @torch.no_grad()
-def _encode_pieces(codec: EncodecModel, band: Band, seeds: range) -> np.ndarray:
-    audio = np.stack([band.play(band.compose(seed, PIECE_S), SAMPLE_RATE) for seed in seeds])
-    return codec.encode(torch.from_numpy(audio)[:, None]).audio_codes[0].to(torch.int16).numpy()
+def encode_pieces(codec: EncodecModel, audio: torch.Tensor, i: int) -> torch.Tensor:
+    """Codes of one window of each piece, at a place that is drawn by the number i: (B, K, WINDOW) int64."""
+    starts = np.random.default_rng([7, i]).integers(0, round((PIECE_S - WINDOW / 50) * SAMPLE_RATE), size=len(audio))
+    samples = WINDOW * SAMPLE_RATE // 50
+    clips = torch.stack([each[start : start + samples] for each, start in zip(audio, starts, strict=True)])
+    return codec.encode(clips[:, None].to(codec.device)).audio_codes[0]
 
 
-def batch_of(
-    codes: np.ndarray, band: Band, first_seed: int, tokenizer: T5Tokenizer, rng: np.random.Generator, size: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Draw clips and captions. Returns (codes (B, K, WINDOW) int64, tokens (B, L), mask (B, L))."""
-    picks = rng.integers(len(codes), size=size)
-    starts = rng.integers(0, codes.shape[-1] - WINDOW + 1, size=size)
-    clips = np.stack([codes[p, :, s : s + WINDOW] for p, s in zip(picks, starts, strict=True)])
-    texts = [caption_of(band, first_seed + int(p), int(rng.integers(1 << 30))) for p in picks]
-    tokens = tokenizer(texts, return_tensors="pt", padding=True)
-    mask = tokens.attention_mask * torch.from_numpy(rng.random((size, 1)) >= TEXT_DROPOUT)
-    return torch.from_numpy(clips.astype(np.int64)), tokens.input_ids, mask
+def tokens_of(tokenizer: T5Tokenizer, captions: list[str], i: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens (B, L) of captions and their mask, which leaves out some captions altogether, drawn by the number i."""
+    tokens = tokenizer(captions, return_tensors="pt", padding=True)
+    shown = np.random.default_rng([8, i]).random((len(captions), 1)) >= TEXT_DROPOUT
+    return tokens.input_ids, tokens.attention_mask * torch.from_numpy(shown)
 
 
 def train_language(
-    codec: EncodecModel,
+    model: MusicgenForConditionalGeneration,
+    tokenizer: T5Tokenizer,
     band: Band,
     folder: Path,
     hours: float,
-    pieces: int = 2400,
+    *,
     batch: int = 8,
     lr: float = 1.5e-3,
-) -> tuple[MusicgenForConditionalGeneration, T5Tokenizer]:
-    """Train (or go on training) text encoder and decoder for `hours` in all."""
-    torch.manual_seed(1)
-    tokenizer = new_tokenizer(band)
-    model = new_musicgen(codec, len(tokenizer))
-    codes = encode_corpus(codec, band, folder / "codes", pieces, TRAIN_SEEDS)
-    held_out = encode_corpus(codec, band, folder / "held_out_codes", 32, 0)
+    workers: int = WORKERS,
+) -> MusicgenForConditionalGeneration:
+    """Train (or go on training) text encoder and decoder, in place, on the device where the model is.
+
+    No piece is heard twice: worker processes render fresh ones, which are encoded here.
+
+    Args:
+        model: from `new_musicgen`; its codec is trained and stays as it is. tokenizer: from `new_tokenizer`.
+        band: whose music and captions it learns.
+        folder: for the checkpoint and the log.
+        hours: of training in all.
+        batch: pieces a step; lr: peak learning rate; workers: processes that render.
+
+    Returns:
+        The model in eval mode.
+    """
+    device, codec, pad = model.device, model.audio_encoder.eval(), model.decoder.config.pad_token_id
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.95), weight_decay=0.05)
-    pad = model.decoder.config.pad_token_id
+    pieces = ahead(partial(fresh_pieces, band, TRAIN_SEEDS, batch), workers)
 
-    def loss_of(clips: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        inputs, labels = inputs_and_labels(clips, pad)
-        with torch.autocast("cpu", torch.bfloat16):
-            out = model(input_ids=tokens, attention_mask=mask, decoder_input_ids=inputs, labels=labels)
+    def loss_of(codes: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        inputs, labels = (x.to(device) for x in inputs_and_labels(codes, pad))
+        with torch.autocast(device.type, torch.bfloat16):
+            out = model(
+                input_ids=tokens.to(device), attention_mask=mask.to(device), decoder_input_ids=inputs, labels=labels
+            )
         return out.loss.float()
 
     def step(i: int, progress: float) -> dict[str, float]:
-        loss = loss_of(*batch_of(codes, band, TRAIN_SEEDS, tokenizer, np.random.default_rng([7, i]), batch))
+        audio, captions = pieces(i)
+        loss = loss_of(encode_pieces(codec, audio, i), *tokens_of(tokenizer, captions, i))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         return {"loss": float(loss.detach())}
 
+    held_out = []
+    for i in range(4):
+        audio, captions = fresh_pieces(band, 0, 8, i)
+        held_out.append((encode_pieces(codec, audio, i), *tokens_of(tokenizer, captions, i)))
+
     @torch.no_grad()
     def validate() -> dict[str, float]:
         model.eval()
-        losses = [
-            float(loss_of(*batch_of(held_out, band, 0, tokenizer, np.random.default_rng([8, i]), 8))) for i in range(4)
-        ]
+        losses = [float(loss_of(*each)) for each in held_out]
         model.train()
+        codec.eval()
         return {"loss": sum(losses) / len(losses)}
 
     model.train()
+    codec.eval()
     train_for(hours, folder, "language", model, optimizer, step, validate=validate)
-    return model.eval(), tokenizer
+    return model.eval()
 
 
 def save_nano(model: MusicgenForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path) -> None:

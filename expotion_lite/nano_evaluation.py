@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bands import BANDS
+from .bands import BANDS, band_of
 from .files import writing
 from .metrics import beat_f_measure, bootstrap_interval, tempo_by_line, track_beats
 
@@ -34,7 +34,7 @@ SECONDS = 10.0
 FAMILIES = {
     "drums": ("drums",),
     "piano": ("piano",),
-    "guitar": ("guitar",),
+    "guitar": ("guitar", "electric guitar", "nylon guitar"),
     "strings": ("strings",),
     "synth": ("synth lead", "synth bass"),
 }
@@ -61,12 +61,13 @@ class Corpus:
     codes: np.ndarray
 
 
-def corpus(musicgen: MusicGen, n: int, first: int, band: Band = BANDS["first"], **drawn: Any) -> Corpus:
-    """Let a band play n pieces, encode and decode them. drawn: what it shall not draw itself, such as a style."""
+def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
+    """Let the model's band play n pieces, encode and decode them. drawn: what it shall not draw, such as a style."""
     import torch
 
     from .musicgen import decode, encode
 
+    band = band_of(musicgen)
     pieces = [band.compose(first + i, SECONDS, **drawn) for i in range(n)]
     audio = np.stack([band.play(piece, musicgen.sample_rate) for piece in pieces])
     parts = [encode(musicgen, torch.from_numpy(audio[i : i + 8])) for i in range(0, n, 8)]
@@ -167,11 +168,10 @@ def _perplexity(codes: np.ndarray, size: int) -> float:
 
 def tempo_row(musicgen: MusicGen, n: int) -> Row:
     """Whether the tempo that a prompt names is the tempo that is played."""
-    from .band import STYLES
-
+    styles = band_of(musicgen).styles
     rng, prompts, wanted = np.random.default_rng(42), [], np.linspace(60, 170, n).round()
     for bpm in wanted:
-        near = sorted(STYLES, key=lambda name: abs(np.clip(bpm, *STYLES[name].tempo_bpm) - bpm))  # plays at this tempo
+        near = sorted(styles, key=lambda name: abs(np.clip(bpm, *styles[name].tempo_bpm) - bpm))  # plays at this tempo
         prompts.append(f"{near[int(rng.integers(2))]}, {bpm:.0f} bpm")
     audio, _ = sing(musicgen, prompts)
     found = np.array([tempo_by_line(track_beats(clip, musicgen.sample_rate)) for clip in audio])
@@ -281,13 +281,13 @@ def evaluate(model: str, n: int, n_tempo: int) -> list[Row]:
         Row("style follows text", f"by a judge who is right on {ceiling.mean():.2f}", float(styles.mean()),
             bootstrap_interval(styles), f">= {0.75 * ceiling.mean():.2f}"),
     ]  # fmt: skip
-    rows += quality_rows(heard, rock_and_techno(musicgen, n, BANDS["first"]))
+    rows += quality_rows(heard, rock_and_techno(musicgen, n))
     return rows + health_rows(audio, codes) + resource_rows(model)
 
 
-def rock_and_techno(musicgen: MusicGen, n: int, band: Band) -> tuple[np.ndarray, np.ndarray]:
+def rock_and_techno(musicgen: MusicGen, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Embeddings (n, P, 200) of two styles, whose distance is the unit of the others."""
-    made = [corpus(musicgen, n, 710_000_000, band, style=name).audio for name in ("rock", "techno")]
+    made = [corpus(musicgen, n, 710_000_000, style=name).audio for name in ("rock", "techno")]
     return embeddings(made[0], musicgen.sample_rate), embeddings(made[1], musicgen.sample_rate)
 
 
@@ -307,8 +307,10 @@ def evaluate_codec(folder: Path, band: Band, n: int) -> list[Row]:
     from .musicgen import MusicGen
 
     codec = EncodecModel.from_pretrained(folder, dtype=torch.float32).eval()
-    around = MusicGen(new_musicgen(codec, vocabulary=8), None, str(folder), 500)  # its language model stays unused
-    held = corpus(around, n, FIRST, band)
+    around = MusicGen(
+        new_musicgen(codec, band, vocabulary=8), None, str(folder), 500
+    )  # its language model stays unused
+    held = corpus(around, n, FIRST)
     pairs = zip(held.decoded, held.audio, strict=True)
     apart = [reconstruction_loss(*(torch.from_numpy(x)[None, None] for x in pair))[0] for pair in pairs]
     heard = {
@@ -319,7 +321,7 @@ def evaluate_codec(folder: Path, band: Band, n: int) -> list[Row]:
         *codec_rows(held, around),
         Row("codec: log-mel error", "L1 over three resolutions, 0 = the same", float(np.mean(apart)),
             bootstrap_interval(np.array(apart)), ""),
-        *quality_rows(heard, rock_and_techno(around, n, band)),
+        *quality_rows(heard, rock_and_techno(around, n)),
     ]  # fmt: skip
 
 

@@ -2,8 +2,13 @@
 
     python -m expotion_lite.pretraining --hours 1.2 --export
 
-Every stage checkpoints about once a minute under `--folder` and goes on from there when the command is run again after
-a kill; curves go to `log.jsonl` there. `--export` replaces the bundled weights by the result.
+Every stage checkpoints about once a minute under `--folder`; after a kill, the same command with `--resume` goes on
+from there. Curves go to `log.jsonl` there. `--export` replaces the bundled weights by the result.
+
+    python -m expotion_lite.pretraining --band full --filters 32 --codebook-size 1024 --codec-only --hours 1.1
+    python -m expotion_lite.pretraining --band full --codec expotion_lite/assets/codec --hours 2 --folder runs/next
+
+train a larger codec on the full band, and a nano around a codec that is trained already.
 
     python -m expotion_lite.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
 
@@ -17,6 +22,7 @@ import hashlib
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +30,9 @@ from .errors import ExpotionError
 from .files import writing
 
 if TYPE_CHECKING:
+    from transformers import EncodecModel
+
+    from .bands import Band
     from .musicgen import MusicGen
 
 SHARES = {"codec": 0.36, "language": 0.40, "adapter": 0.20}  # of --hours; encoding takes the rest
@@ -41,8 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--band", choices=("first", "full"), default="first", help="whose music (default: %(default)s)")
     parser.add_argument("--filters", type=int, default=16, help="width of a new codec (default: %(default)s)")
     parser.add_argument("--codebook-size", type=int, default=256, help="of a new codec (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=256, help="of a new language model (default: %(default)s)")
+    parser.add_argument("--layers", type=int, default=4, help="of a new language model (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
+    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a trained codec to start from")
     parser.add_argument("--codec-only", action="store_true", help="all hours for a codec, saved as FOLDER/codec")
     parser.add_argument("--adapter-only", action="store_true", help="keep the bundled nano; all hours for its adapter")
+    parser.add_argument("--resume", action="store_true", help="go on with what was begun in the folder")
     parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
     options = parser.parse_args(arguments)
     try:
@@ -57,29 +71,83 @@ def train(options: argparse.Namespace) -> None:
     from .adapter import BUNDLED
     from .musicgen import NANO, load
 
-    shape = {"band": options.band, "filters": options.filters, "codebook_size": options.codebook_size}
-    keep_plan(options.folder, {"hours": options.hours, "examples": options.examples, "nano": _nano(options), **shape})
-    if options.adapter_only:
-        train_adapter(load("nano"), options.folder, options.hours, options.examples)
-    else:
-        from .bands import BANDS
-        from .codec_training import new_codec, train_codec
-        from .language_training import save_nano, train_language
-
-        band, share = BANDS[options.band], 1.0 if options.codec_only else SHARES["codec"]
-        codec = new_codec(options.filters, options.codebook_size)
-        train_codec(codec, band, options.folder, share * options.hours)
-        if options.codec_only:
-            codec.save_pretrained(options.folder / "codec")
-            return
-        model, tokenizer = train_language(codec, band, options.folder, SHARES["language"] * options.hours)
-        nano = options.folder / "nano"
-        save_nano(model, tokenizer, nano)
-        train_adapter(load(nano), options.folder, SHARES["adapter"] * options.hours, options.examples)
-        if options.export:
-            export(nano, NANO)
+    settings = ("hours", "examples", "band", "filters", "codebook_size", "width", "layers")
+    plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
+    plan |= {"codec": _digest(options.codec)} if options.codec else {}
+    device = device_named(options.device)
+    keep_plan(options.folder, plan, resume=options.resume)
+    nano = NANO if options.adapter_only else train_nano(options, device)
+    if nano is None:
+        return
+    musicgen = replace(load(nano, device=device, dtype="float32"), name="nano")  # whose adapter it will be
+    train_adapter(musicgen, options.folder, _share("adapter", options) * options.hours, options.examples)
     if options.export:
+        if nano != NANO:
+            export(nano, NANO)
         export(options.folder / "adapter", BUNDLED)
+
+
+def train_nano(options: argparse.Namespace, device: str) -> Path | None:
+    """Train codec and language model. Returns the folder of the result; None if only the codec was asked for."""
+    from .bands import BANDS
+    from .language_training import new_musicgen, new_tokenizer, save_nano, train_language
+
+    band = BANDS[options.band]
+    codec = trained_codec(options, band, device)
+    if options.codec_only:
+        return None
+    tokenizer = new_tokenizer(band)
+    model = new_musicgen(codec, band, len(tokenizer), options.width, options.layers)
+    train_language(model, tokenizer, band, options.folder, _share("language", options) * options.hours)
+    save_nano(model, tokenizer, options.folder / "nano")
+    return options.folder / "nano"
+
+
+def trained_codec(options: argparse.Namespace, band: Band, device: str) -> EncodecModel:
+    """The codec that was named, or one that is trained here and saved as FOLDER/codec, weights stored as float16.
+
+    Raises:
+        ExpotionError: what was named is no codec.
+    """
+    from transformers import EncodecModel
+
+    from .codec_training import new_codec, train_codec
+
+    if options.codec is None:
+        codec = new_codec(options.filters, options.codebook_size).to(device)
+        train_codec(codec, band, options.folder, _share("codec", options) * options.hours)
+        codec.half().save_pretrained(options.folder / "codec")
+        return codec.float()
+    try:
+        return EncodecModel.from_pretrained(options.codec, dtype="float32").to(device).eval()
+    except (OSError, ValueError) as error:
+        raise ExpotionError(
+            f"{options.codec} holds no codec; name a folder that --codec-only wrote ({str(error).splitlines()[0]})."
+        ) from error
+
+
+def _share(stage: str, options: argparse.Namespace) -> float:
+    """Of --hours: all for a stage that is trained alone, else its share, larger where the codec is there already."""
+    if options.codec_only or options.adapter_only:
+        return 1.0
+    return SHARES[stage] / (1.0 - (SHARES["codec"] if options.codec else 0.0))
+
+
+def device_named(name: str) -> str:
+    """The device to train on: "auto" is the GPU where there is one.
+
+    Raises:
+        ExpotionError: no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ExpotionError(f"No device {name!r} here ({str(error).splitlines()[0]}); use cpu or auto.") from error
+    return name
 
 
 def _nano(options: argparse.Namespace) -> str:
@@ -88,23 +156,33 @@ def _nano(options: argparse.Namespace) -> str:
 
     if not options.adapter_only:
         return "trained here"
-    return hashlib.sha256((NANO / "model.safetensors").read_bytes()).hexdigest()[:16]
+    return _digest(NANO)
 
 
-def keep_plan(folder: Path, plan: dict) -> None:
+def _digest(folder: Path) -> str:
+    """Tells the weights in a folder from others."""
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise ExpotionError(f"{folder} holds no model.safetensors; name a folder that save_pretrained wrote.")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def keep_plan(folder: Path, plan: dict, *, resume: bool) -> None:
     """Write down what a folder's training is, so that it is not gone on with as another.
 
     Every stage is made for the one before it, and the learning rate for the time: to mix two plans would be silent
     nonsense.
 
     Raises:
-        ExpotionError: the folder was begun with another plan.
+        ExpotionError: the folder was begun and `resume` is false, or it was begun with another plan.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.json"
     if not path.exists():
         with writing(path) as temporary:
             temporary.write_text(json.dumps(plan) + "\n")
+    elif not resume:
+        raise ExpotionError(f"{folder} holds a training already; go on with it (--resume), or name a new --folder.")
     elif (begun := json.loads(path.read_text())) != plan:
         raise ExpotionError(
             f"{folder} was begun as {begun}, not {plan}; go on as it was begun, or name a new --folder."

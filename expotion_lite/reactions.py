@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .harmony import BRIGHT
+
 if TYPE_CHECKING:
     from .band import Piece
     from .performer import Performer
@@ -109,7 +111,7 @@ def face(
     """Expression: the mode in the mouth, accents in brows and jaw; blinks and gaze at random."""
     p = performer
     mood = p.expressivity * (0.3 + 0.6 * energy_at(piece, now) + 0.1 * drift[9])
-    bright = 1.0 if piece.mode == "major" else 0.0
+    bright = 1.0 if piece.mode in BRIGHT else 0.0
     accents = np.asarray(piece.accents, np.float64) + p.lateness_s + 0.03
     felt = lambda chance: p.expressivity * rng.uniform(0.4, 1.0, len(accents)) * (rng.random(len(accents)) < chance)  # noqa: E731
     brow, jaw = felt(0.8), felt(0.6)

@@ -93,14 +93,14 @@ def test_clips_for_training_are_fresh_and_within_range(name):
 
 def test_all_stages_train_resume_and_the_last_leaves_the_codes_alone(tmp_path):
     codec = new_codec(filters=4, codebook_size=16)
-    trained = train_codec(codec, BANDS["full"], tmp_path, hours=6 / 3600)
+    trained = train_codec(codec, BANDS["full"], tmp_path, hours=6 / 3600, workers=0)
     stages = [json.loads(line)["stage"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert list(dict.fromkeys(stages)) == ["autoencoder", "quantised", "opponent"]
     audio = crops(BANDS["full"], 0, 2, 1, 4.0)
     codes = trained.encode(audio).audio_codes
 
     (tmp_path / "opponent.safetensors").unlink()  # as if killed before the last stage
-    again = train_codec(new_codec(filters=4, codebook_size=16), BANDS["full"], tmp_path, hours=6 / 3600)
+    again = train_codec(new_codec(filters=4, codebook_size=16), BANDS["full"], tmp_path, hours=6 / 3600, workers=0)
     assert torch.equal(again.encode(audio).audio_codes, codes)
     sounds = [each.decode(codes, [None]).audio_values for each in (trained, again)]
     assert not torch.equal(*sounds), "the decoder was trained anew"

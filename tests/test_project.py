@@ -50,6 +50,7 @@ NEURAL = {
     "musicnn",
     "pretraining",
     "sampling",
+    "streams",
     "training",
 }
 

@@ -114,10 +114,12 @@ def test_a_training_that_was_killed_ends_as_if_it_had_not_been(tmp_path):
 
 
 def test_a_folder_is_not_gone_on_with_as_something_else(tmp_path):
-    keep_plan(tmp_path / "run", {"hours": 1.0})
-    keep_plan(tmp_path / "run", {"hours": 1.0})
-    with pytest.raises(ExpotionError, match="name a new --folder"):
-        keep_plan(tmp_path / "run", {"hours": 2.0})
+    keep_plan(tmp_path / "run", {"hours": 1.0}, resume=False)
+    keep_plan(tmp_path / "run", {"hours": 1.0}, resume=True)
+    with pytest.raises(ExpotionError, match="go on with it .--resume."):
+        keep_plan(tmp_path / "run", {"hours": 1.0}, resume=False)
+    with pytest.raises(ExpotionError, match="was begun as .* name a new --folder"):
+        keep_plan(tmp_path / "run", {"hours": 2.0}, resume=True)
 
 
 def test_kept_examples_are_made_once_in_parts_and_are_the_same(examples, tmp_path, monkeypatch):

@@ -1,0 +1,102 @@
+"""The recipe from a codec to a folder that plain transformers loads, at the smallest size there is."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from expotion_lite.bands import BANDS, band_of
+from expotion_lite.codec_training import new_codec
+from expotion_lite.errors import ExpotionError
+from expotion_lite.language_training import (
+    WINDOW,
+    encode_pieces,
+    fresh_pieces,
+    new_musicgen,
+    new_tokenizer,
+    save_nano,
+    tokens_of,
+    train_language,
+)
+from expotion_lite.musicgen import load
+from expotion_lite.pretraining import device_named, main
+from expotion_lite.streams import ahead
+
+BAND = BANDS["full"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return new_tokenizer(BAND, n_captions=300)
+
+
+def test_no_piece_comes_twice_and_a_resumed_run_hears_what_it_would_have_heard():
+    first, captions = fresh_pieces(BAND, 1_000_000, 2, 0)
+    assert first.shape == (2, 14 * 16_000) and len(captions) == 2
+    later, other = fresh_pieces(BAND, 1_000_000, 2, 1)
+    again, same = fresh_pieces(BAND, 1_000_000, 2, 1)
+    assert torch.equal(later, again) and other == same
+    assert not any(torch.equal(a, b) for a in first for b in later)
+
+
+def test_windows_are_cut_from_the_pieces_and_some_captions_are_left_out(tokenizer):
+    codec = new_codec(4, 16).eval()
+    codes = encode_pieces(codec, fresh_pieces(BAND, 0, 2, 0)[0], 5)
+    assert codes.shape == (2, 4, WINDOW) and 0 <= codes.min() <= codes.max() < 16
+    shown = [bool(tokens_of(tokenizer, ["slow waltz"], i)[1].any()) for i in range(400)]
+    assert 0.75 < np.mean(shown) < 0.93
+
+
+def test_words_of_captions_are_known_and_others_are_spelled_out(tokenizer):
+    assert len(tokenizer.tokenize("slow waltz with accordion")) == 4
+    assert len(tokenizer.tokenize("polka")) > 1
+    assert tokenizer.decode(tokenizer("polka").input_ids, skip_special_tokens=True) == "polka"
+
+
+def test_a_tiny_nano_is_trained_saved_and_loaded(tokenizer, tmp_path):
+    model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1)
+    before = {name: value.clone() for name, value in model.audio_encoder.state_dict().items()}
+    train_language(model, tokenizer, BAND, tmp_path, 3 / 3600, batch=2, workers=0)
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last["stage"] == "language" and np.isfinite(last["loss"]) and np.isfinite(last["held_out_loss"])
+    assert all(torch.equal(value, before[name]) for name, value in model.audio_encoder.state_dict().items())
+    save_nano(model, tokenizer, tmp_path / "nano")
+    musicgen = load(tmp_path / "nano")
+    assert musicgen.window == WINDOW and band_of(musicgen) is BAND
+    assert band_of(load("nano")) is BANDS["first"]
+
+
+def test_a_stream_goes_on_from_any_number_in_order():
+    numbers = ahead(partial(torch.add, torch.tensor(10)), workers=0)
+    assert [int(numbers(i)) for i in (4, 5, 6)] == [14, 15, 16]
+    with pytest.raises(ValueError, match="7 comes next"):
+        numbers(9)
+
+
+def test_worker_processes_keep_the_order():
+    numbers = ahead(partial(torch.add, torch.tensor(10)), workers=2)
+    assert [int(numbers(i)) for i in range(3, 9)] == [13, 14, 15, 16, 17, 18]
+
+
+def test_a_device_that_is_not_there_is_named():
+    assert device_named("cpu") == "cpu" and device_named("auto") in ("cpu", "cuda")
+    with pytest.raises(ExpotionError, match="use cpu or auto"):
+        device_named("quantum")
+
+
+def test_the_recipe_refuses_what_it_cannot_go_on_with(tmp_path, capsys):
+    """From the command line: no such codec, no such device, a folder that was begun."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "plan.json").write_text("{}")
+    for arguments, says in (
+        (["--codec", tmp_path / "none"], "holds no model.safetensors"),
+        (["--device", "quantum"], "use cpu or auto"),
+        ([], "--resume"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in ["--folder", tmp_path / "run", *arguments]])
+        assert stop.value.code == 2 and says in capsys.readouterr().err
