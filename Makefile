@@ -74,9 +74,10 @@ evaluate: setup
 
 evaluate-nano: setup
 	$(BIN)/python -m expotion_lite.nano_evaluation
+	$(BIN)/python -m expotion_lite.nano_evaluation --codec expotion_lite/assets/codec --band full
 
 figures: setup
-	$(BIN)/python tools/figures.py --log figures/training.jsonl
+	$(BIN)/python tools/figures.py --log figures/training.jsonl --codec-log figures/codec.jsonl
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -26,8 +26,8 @@ TRAIN_SEEDS = 1_000_000  # pieces from here on train nano; smaller seeds are hel
 STAGE_SEEDS = {"autoencoder": 0, "quantised": 20_000_000, "opponent": 40_000_000}  # each has songs of its own
 LATENT_NOISE = 0.1  # relative to each latent's own spread
 PIECES, PIECE_S, CROP_S = 4, 6.0, 0.64  # fresh pieces a step, their length, and that of the clips cut from them
-LR = 2e-4  # at 3.5e-4 the gradients grew tenfold within 500 steps, and the latents never settled; the encoder takes a
-# tenth of it once there are codebooks, which cannot follow latents that move fast: the error rose from 0.56 to 0.77
+LR = 2e-4  # at 3.5e-4 the gradients grew tenfold within 500 steps, and the latents never settled
+ENCODER_LR = 0.1 * LR  # with codebooks, which cannot follow fast latents: at LR the error rose from 0.56 to 0.77
 
 
 def new_codec(filters: int = 32, codebook_size: int = 1024, hidden: int = 64) -> EncodecModel:
@@ -249,7 +249,7 @@ def train_codec(
 
         return run
 
-    for stage, share, encoder_lr in (("autoencoder", 0.3, LR), ("quantised", 0.4, 0.1 * LR)):
+    for stage, share, encoder_lr in (("autoencoder", 0.3, LR), ("quantised", 0.4, ENCODER_LR)):
         trained = torch.nn.ModuleDict({"codec": codec, "head": head})
         groups = [
             {"params": list(codec.encoder.parameters()), "lr": encoder_lr},
@@ -297,11 +297,10 @@ def train_decoder(
             latents, _, _ = quantiser(codec.encoder(audio), update=False)
         decoded = codec.decoder(latents)[..., : audio.shape[-1]]
         optimizer.zero_grad()
-        telling = discriminator_loss(opponent(audio), opponent(decoded.detach()))
+        real = opponent(audio)
+        telling = discriminator_loss(real, opponent(decoded.detach()))
         telling.backward()
         opponent.requires_grad_(False)
-        with torch.no_grad():
-            real = opponent(audio)
         verdict, apart = deceiving_loss(real, opponent(decoded))
         mel, wave = reconstruction_loss(decoded, audio)
         (mel + 0.1 * wave + min(1.0, i / 300) * (0.1 * verdict + 0.4 * apart)).backward()

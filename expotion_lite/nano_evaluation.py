@@ -291,37 +291,43 @@ def rock_and_techno(musicgen: MusicGen, n: int) -> tuple[np.ndarray, np.ndarray]
     return embeddings(made[0], musicgen.sample_rate), embeddings(made[1], musicgen.sample_rate)
 
 
-def evaluate_codec(folder: Path, band: Band, n: int) -> list[Row]:
-    """What a codec keeps of a band's music: beats, log-mel spectrum, timbre; and how it uses its codebooks.
+def codec_alone(folder: str | Path, band: Band) -> MusicGen:
+    """A trained codec with an untrained language model around it, so that it can be measured like nano.
 
     Args:
-        folder: that `EncodecModel.from_pretrained` loads.
-        band: who plays.
-        n: pieces.
+        folder: that `EncodecModel.from_pretrained` loads, or "nano" for the bundled one's.
+        band: whose music it is for.
     """
-    import torch
     from transformers import EncodecModel
 
-    from .codec_training import reconstruction_loss
     from .language_training import new_musicgen
-    from .musicgen import MusicGen
+    from .musicgen import MusicGen, load
 
-    codec = EncodecModel.from_pretrained(folder, dtype=torch.float32).eval()
-    around = MusicGen(
-        new_musicgen(codec, band, vocabulary=8), None, str(folder), 500
-    )  # its language model stays unused
-    held = corpus(around, n, FIRST)
+    if str(folder) == "nano":
+        codec = load("nano").model.audio_encoder
+    else:
+        codec = EncodecModel.from_pretrained(folder, dtype="float32").eval()
+    return MusicGen(new_musicgen(codec, band, vocabulary=8), None, str(folder), round(50 * SECONDS))
+
+
+def evaluate_codec(musicgen: MusicGen, n: int) -> list[Row]:
+    """What a codec keeps of n pieces of its band: beats, log-mel spectrum, timbre; and how it uses its codebooks."""
+    import torch
+
+    from .codec_training import reconstruction_loss
+
+    held = corpus(musicgen, n, FIRST)
     pairs = zip(held.decoded, held.audio, strict=True)
-    apart = [reconstruction_loss(*(torch.from_numpy(x)[None, None] for x in pair))[0] for pair in pairs]
+    apart = np.array([reconstruction_loss(*(torch.from_numpy(x)[None, None] for x in pair))[0] for pair in pairs])
     heard = {
-        "band": embeddings(held.audio, around.sample_rate),
-        "through the codec": embeddings(held.decoded, around.sample_rate),
+        "band": embeddings(held.audio, musicgen.sample_rate),
+        "through the codec": embeddings(held.decoded, musicgen.sample_rate),
     }
     return [
-        *codec_rows(held, around),
-        Row("codec: log-mel error", "L1 over three resolutions, 0 = the same", float(np.mean(apart)),
-            bootstrap_interval(np.array(apart)), ""),
-        *quality_rows(heard, rock_and_techno(around, n)),
+        *codec_rows(held, musicgen),
+        Row("codec: log-mel error", "L1 over three resolutions, 0 = the same", float(apart.mean()),
+            bootstrap_interval(apart), ""),
+        *quality_rows(heard, rock_and_techno(musicgen, n)),
     ]  # fmt: skip
 
 
@@ -343,12 +349,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=200, help="of each kind (default: %(default)s)")
     parser.add_argument("--tempo-prompts", type=int, default=100)
     parser.add_argument("--model", default="nano")
-    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="measure this codec alone")
+    parser.add_argument("--codec", metavar="FOLDER", help="measure this codec alone; nano: the bundled one's")
     parser.add_argument("--band", choices=BANDS, default="first", help="whose music, with --codec")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.codec:
-        rows = evaluate_codec(options.codec, BANDS[options.band], options.clips)
+        rows = evaluate_codec(codec_alone(options.codec, BANDS[options.band]), options.clips)
     else:
         rows = evaluate(options.model, options.clips, options.tempo_prompts)
     options.output.mkdir(parents=True, exist_ok=True)

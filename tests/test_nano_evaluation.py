@@ -12,9 +12,11 @@ from expotion_lite.musicgen import load
 from expotion_lite.nano_evaluation import (
     Judge,
     Row,
+    codec_alone,
     codec_rows,
     corpus,
     embeddings,
+    evaluate_codec,
     health_rows,
     peak_mb,
     plays,
@@ -97,3 +99,16 @@ def test_a_table_comes_out():
     text = table_of([Row("speed", "music a second", 5.5, None, ">= 3"), Row("a", "b", 0.5, (0.4, 0.6), ">= 0.8")])
     assert "| speed | music a second | 5.50 | >= 3 |" in text and "0.50 (0.40 to 0.60)" in text
     assert 10 < peak_mb() < 100_000
+
+
+def test_a_codec_alone_is_measured_on_its_own_band(tmp_path):
+    """One that was never trained: everything is far away, and most entries of its codebooks are idle."""
+    from expotion_lite.bands import BANDS
+    from expotion_lite.codec_training import new_codec
+
+    new_codec(4, 16).save_pretrained(tmp_path)
+    musicgen = codec_alone(tmp_path, BANDS["full"])
+    rows = {row.what: row.value for row in evaluate_codec(musicgen, 6)}
+    assert rows["codec: log-mel error"] > 1 and rows["codec: beats"] < 0.9
+    assert rows["distance to the band: through the codec"] > 0.5
+    assert {piece.style for piece in corpus(musicgen, 20, 8_500).pieces} - set(BANDS["first"].styles)

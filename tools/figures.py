@@ -1,9 +1,10 @@
 """Rebuild the stills in figures/ that the README shows.
 
-    python tools/figures.py [--log runs/nano/log.jsonl]
+    python tools/figures.py --log figures/training.jsonl --codec-log figures/codec.jsonl
 
 `take.png` is made from the bundled clip with the defaults; `landmarks.png` shows what was seen in it; `training.png`
-has a panel for each stage in the given logs. A minute of one CPU core.
+has a panel for each stage of nano's and its adapter's training, `codec_training.png` of the next codec's, and
+`codec.png` shows what that codec keeps of four pieces. A minute of one CPU core.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "energetic rock with guitar, bass and drums"
+STYLES = ("rock", "waltz", "jazz trio", "ambient")
 STAGES = {
     "autoencoder": "codec, first without codebooks",
     "quantised": "codec, with codebooks",
+    "opponent": "decoder, against an opponent",
     "language": "language model",
     "adapter": "adapter",
 }
@@ -31,6 +34,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--adapter", default="bundled")
     parser.add_argument("--log", type=Path, nargs="*", default=[], help="log.jsonl of trainings, for training.png")
+    parser.add_argument("--codec-log", type=Path, nargs="*", default=[], help="of the codec's, for codec_training.png")
     parser.add_argument("--output", type=Path, default=ROOT / "figures", help="folder (default: %(default)s)")
     options = parser.parse_args()
 
@@ -48,8 +52,10 @@ def main() -> None:
     figure.set_size_inches(6.5, 6.2)  # smaller, so that its letters are larger: readable at half the page's width
     figure.savefig(options.output / "take.png")
     plots.plot_landmark_strip(clip(), take.landmarks, 4).savefig(options.output / "landmarks.png")
-    if options.log:
-        plot_log(options.log).savefig(options.output / "training.png")
+    for logs, name in ((options.log, "training.png"), (options.codec_log, "codec_training.png")):
+        if logs:
+            plot_log(logs).savefig(options.output / name)
+    plot_codec(ROOT / "expotion_lite" / "assets" / "codec").savefig(options.output / "codec.png")
     print("Wrote", *sorted(path.name for path in options.output.glob("*.png")))
 
 
@@ -61,10 +67,32 @@ def plot_log(paths: list[Path]) -> Figure:
 
     lines = [line for path in paths for line in path.read_text().splitlines()]
     stages = [stage for stage in STAGES if any(f'"{stage}"' in line for line in lines)]
-    rows = -(-len(stages) // 2)
-    figure, axes = plt.subplots(rows, 2, figsize=(9, 3.2 * rows), squeeze=False)
+    columns = 3 if len(stages) == 3 else 2
+    rows = -(-len(stages) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.5 * columns, 3.2 * rows), squeeze=False)
     for stage, ax in zip(stages, axes.flat, strict=False):
         plots.plot_training(lines, stage, ax=ax).set_title(STAGES[stage])
+    return figure
+
+
+def plot_codec(folder: Path) -> Figure:
+    """Held-out pieces of four styles, as the band plays them and as the codec gives them back."""
+    import matplotlib.pyplot as plt
+
+    from expotion_lite import plots
+    from expotion_lite.bands import BANDS
+    from expotion_lite.nano_evaluation import FIRST, codec_alone, corpus
+
+    musicgen = codec_alone(folder, BANDS["full"])
+    figure, axes = plt.subplots(len(STYLES), 2, figsize=(10, 2.1 * len(STYLES)), sharex=True)
+    for style, row in zip(STYLES, axes, strict=True):
+        made = corpus(musicgen, 1, FIRST, style=style)
+        for ax, audio, who in zip(
+            row, (made.audio[0], made.decoded[0]), ("the band", "through the codec"), strict=True
+        ):
+            plots.plot_spectrogram(audio[: 6 * musicgen.sample_rate], musicgen.sample_rate, ax=ax)
+            ax.set_title(f"{style}: {who}")
+            ax.label_outer()
     return figure
 
 
