@@ -34,7 +34,7 @@ help:
 
 setup: $(SETUP)
 
-$(SETUP): pyproject.toml
+$(SETUP): pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Python 3.11 or newer is needed, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
@@ -74,10 +74,9 @@ evaluate: setup
 
 evaluate-nano: setup
 	$(BIN)/python -m expotion_lite.nano_evaluation
-	$(BIN)/python -m expotion_lite.nano_evaluation --codec expotion_lite/assets/codec --band full
 
 figures: setup
-	$(BIN)/python tools/figures.py --log figures/training.jsonl --codec-log figures/codec.jsonl
+	$(BIN)/python tools/figures.py --log figures/training.jsonl
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

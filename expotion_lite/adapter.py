@@ -199,7 +199,8 @@ def load_adapter(musicgen: MusicGen, folder: str | os.PathLike) -> tuple[Any, Ad
         (the `peft.PeftModel`, the adapter's configuration)
 
     Raises:
-        ExpotionError: it is missing, incomplete, or was trained for another model. It is never silently inactive.
+        ExpotionError: it is missing, incomplete, or made for a model of another shape. It is never silently inactive.
+            Another model of the same shape is not told apart.
 
     Notebook: notebooks/00_start_here
     """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import __version__
 from .errors import ExpotionError
@@ -87,11 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what stands after the program's name; the process's own if None.
 
     Returns:
-        0 if all went well, 2 for input that cannot be used, 130 if stopped with Ctrl-C, 1 for anything unforeseen.
+        0 if all went well, 2 for input that cannot be used, 130 if stopped with Ctrl-C, 143 if ended by SIGTERM, 1 for
+        anything unforeseen.
     """
     os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's notes to its developers
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     debug = False
+    before = _on_sigterm(lambda *_: sys.exit(143))  # so that what is half written is removed, as after Ctrl-C
     try:
         options = build_parser().parse_args(arguments)
         debug = options.debug
@@ -107,7 +111,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _say(f"error: {error}", 2)
         what = f"{type(error).__name__}: {error}".strip(": ")
         return _say(f"error: {what} (this should not happen; --debug shows where it comes from)", 1)
+    finally:
+        _on_sigterm(before)
     return 0
+
+
+def _on_sigterm(handler: Any) -> Any:
+    """Say what SIGTERM does, where Python lets one (in the main thread). Returns what it did before."""
+    if threading.current_thread() is threading.main_thread():
+        return signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)
+    return None
 
 
 def build_parser() -> argparse.ArgumentParser:

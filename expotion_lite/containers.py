@@ -60,15 +60,31 @@ def _binary(source: Source) -> Iterator[tuple[BinaryIO, str]]:
             raise ExpotionError(f"{source} cannot be opened ({error.strerror}); check its permissions.") from error
         with file:
             yield file, str(source)
-    elif not hasattr(source, "read") or source.read(0) != b"":
-        raise ExpotionError(f"A video is a path, bytes or an open binary file, not {type(source).__name__}.")
     else:
+        _require_binary(source)
         name = getattr(source, "name", None)
         yield source, name if isinstance(name, str) else "The video"
 
 
+def _require_binary(source: object) -> None:
+    if not hasattr(source, "read") or source.read(0) != b"":
+        raise ExpotionError(f"A video is a path, bytes or an open binary file, not {type(source).__name__}.")
+
+
+def whole(file: BinaryIO) -> bytes:
+    """All bytes of an open binary file, from its start.
+
+    Raises:
+        ExpotionError: it was opened as text.
+    """
+    _require_binary(file)
+    if file.seekable():
+        file.seek(0)
+    return file.read()
+
+
 def _is_truncated(file: BinaryIO, size: int) -> bool:
-    """Whether the container's own sizes say that bytes are missing (ISO/IEC 14496-12, 4.2; RFC 8794, section 6)."""
+    """Whether the container's own sizes say that bytes are missing (ISO/IEC 14496-12, 4.2; RFC 8794, 6; RIFF)."""
     file.seek(0)
     head = file.read(64)
     if head[:4] == b"\x1a\x45\xdf\xa3":  # Matroska and WebM: a header, then one segment that may state its size
@@ -77,6 +93,8 @@ def _is_truncated(file: BinaryIO, size: int) -> bool:
         segment = file.read(16)
         length, at_end = _vint(segment, 4) if segment[:4] == b"\x18\x53\x80\x67" else (None, 0)
         return length is not None and at + (header or 0) + at_end + length > size
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return 8 + struct.unpack("<I", head[4:8])[0] > size
     if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return False
     seen, position = set(), 0

@@ -143,11 +143,13 @@ def kept_synthetic_examples(
 
 
 def check_split(train: Examples, held_out: Examples) -> None:
-    """Refuse a split that leaks.
+    """Refuse a split that leaks, or whose parts do not fit together.
 
     Raises:
-        ExpotionError: a song or a performer is in both.
+        ExpotionError: a song or a performer is in both, or they have other channels.
     """
+    if train.channels != held_out.channels:
+        raise ExpotionError("Training and held-out data have different channels; extract the controls of both anew.")
     for what, a, b in (("song", train.songs, held_out.songs), ("performer", train.performers, held_out.performers)):
         both = np.intersect1d(a, b)
         if len(both):

@@ -18,9 +18,13 @@ def check_writable(path: str | os.PathLike, overwrite: bool = False) -> Path:
         ExpotionError: the path is a folder, exists and `overwrite` is false, or its folder cannot be written.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:
+        raise ExpotionError(f"{str(path)[:60]!r}... cannot name a file ({error.args[-1]}); choose another.") from error
+    if is_folder:
         raise ExpotionError(f"{path} is a folder; name a file in it.")
-    if path.exists() and not overwrite:
+    if is_there and not overwrite:
         raise ExpotionError(f"{path} exists; choose another name, or pass --overwrite (overwrite=True) to replace it.")
     folder = path.parent
     nearest = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())

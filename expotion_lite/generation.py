@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .containers import whole
 from .errors import ExpotionError
+from .files import writing
 from .settings import Settings, check_prompt, check_request
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ def load_musician(model: str = "nano", adapter: str | None = "bundled", device: 
     if adapter == "bundled" and model != "nano":
         raise ExpotionError(
             f"The bundled adapter belongs to nano, not to {model}; name an adapter that was trained for it, "
-            "or none to play without seeing the video."
+            "or none (--adapter none, adapter=None) to play without seeing the video."
         )
     folder = str(BUNDLED) if adapter == "bundled" else adapter
     return _load_musician(model, folder, device, tuple(_age(place) for place in (model, folder)))
@@ -136,7 +139,7 @@ def generate(
     """Make music for a video of a person.
 
     Args:
-        video: a path, bytes, or a binary file object.
+        video: a path, bytes, or a binary file object, which is read from its start and kept in memory.
         prompt: what the music should be like, in words.
         output: where to write the video with its music (mp4), if anywhere.
         audio_output: where to write the music alone (wav), if anywhere.
@@ -161,7 +164,8 @@ def generate(
 
     Notebook: notebooks/00_start_here
     """
-    video = video.read() if hasattr(video, "read") else video
+    if hasattr(video, "read"):
+        video = whole(video)
     settings = Settings(
         seed=seed, guidance=guidance, visual_guidance=visual_guidance, temperature=temperature, top_k=top_k
     )
@@ -180,10 +184,11 @@ def generate(
     audio = finish(to_audio(musician.musicgen, codes), musician.musicgen.sample_rate, info.duration_s)
     take = Take(audio, musician.musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings,
                 unknown_words(musician.musicgen, prompt))  # fmt: skip
-    if output is not None:
-        take.save_video(output, overwrite=overwrite)
-    if audio_output is not None:
-        take.save_audio(audio_output, overwrite=overwrite)
+    with ExitStack() as both:  # neither file appears before both are whole
+        if output is not None:
+            take.save_video(both.enter_context(writing(output, overwrite)), overwrite=True)
+        if audio_output is not None:
+            take.save_audio(both.enter_context(writing(audio_output, overwrite)), overwrite=True)
     return take
 
 

@@ -118,17 +118,28 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
     from transformers import AutoProcessor, MusicgenForConditionalGeneration
 
     folder = model_folder(name)
-    kind = getattr(torch, dtype or ("float32" if torch.device(device).type == "cpu" else "float16"))
+    if dtype not in (None, "float32", "bfloat16", "float16"):
+        raise ExpotionError(f"There is no dtype {dtype!r} here; choose float32, bfloat16 or float16.")
+    try:
+        place = torch.zeros(1, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ExpotionError(f"There is no device {device!r} here ({str(error).splitlines()[0]}); use cpu.") from error
+    files = ("tokenizer.json", "spiece.model")  # without either, transformers makes up a tokenizer that knows no words
+    if Path(folder).is_dir() and not any((Path(folder) / file).is_file() for file in files):
+        raise ExpotionError(f"{folder} holds no {' or '.join(files)}; copy or download the model anew.")
+    kind = getattr(torch, dtype or ("float32" if place.type == "cpu" else "float16"))
     try:
         with _quiet():
             model = MusicgenForConditionalGeneration.from_pretrained(folder, dtype=kind)
             processor = AutoProcessor.from_pretrained(folder)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExpotionError(
             f"Cannot load {name}: {str(error).splitlines()[0]} Download it once while online, or use nano."
         ) from error
+    if model.decoder.config.activation_function != "gelu":
+        raise ExpotionError(f"Cannot load {name}: activation {model.decoder.config.activation_function!r}, not gelu.")
     window = int(getattr(model.config, "window_frames", 1500))
-    return MusicGen(model.to(device).eval(), processor, str(name), window)
+    return MusicGen(model.to(place).eval(), processor, str(name), window)
 
 
 def unknown_words(musicgen: MusicGen, prompt: str) -> tuple[str, ...]:

@@ -5,10 +5,10 @@
 Every stage checkpoints about once a minute under `--folder`; after a kill, the same command with `--resume` goes on
 from there. Curves go to `log.jsonl` there. `--export` replaces the bundled weights by the result.
 
-    python -m expotion_lite.pretraining --band full --filters 32 --codebook-size 1024 --codec-only --hours 1.1
-    python -m expotion_lite.pretraining --band full --codec expotion_lite/assets/codec --hours 2 --folder runs/next
+    python -m expotion_lite.pretraining --band full --filters 32 --codebook-size 1024 --codec-only --folder runs/codec
+    python -m expotion_lite.pretraining --band full --codec runs/codec/codec --folder runs/next
 
-train a larger codec on the full band, and a nano around a codec that is trained already.
+train a larger codec on the full band, and a nano around it; `expotion_lite.nano_evaluation --codec` measures a codec.
 
     python -m expotion_lite.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
 

@@ -138,7 +138,8 @@ def check_output(path: str | os.PathLike, suffix: str, *, source: object = None,
     path = Path(path)
     if path.suffix.lower() != suffix:
         raise ExpotionError(f"The output {path} must end in {suffix}, for example {path.stem or 'out'}{suffix}.")
-    if isinstance(source, (str, os.PathLike)) and path.exists() and Path(source).exists() and path.samefile(source):
+    named = isinstance(source, (str, os.PathLike)) and os.path.exists(source) and os.path.exists(path)
+    if named and os.path.samefile(path, source):
         raise ExpotionError(f"The output {path} is the input video itself; choose another name.")
     return check_writable(path, overwrite)
 
@@ -147,14 +148,17 @@ def check_video(video: Any) -> VideoInfo:
     """Return the facts of a video given as a path, bytes or a binary file, if it is one.
 
     Raises:
-        ExpotionError: it does not exist, or is no video that can be read.
+        ExpotionError: it does not exist, is no video that can be read, or is over in a moment.
     """
     from .video import probe
 
     if isinstance(video, (str, os.PathLike)) and not Path(video).is_file():
         what = "is a folder" if Path(video).is_dir() else "does not exist"
         raise ExpotionError(f"The video {video} {what}; name a video file, for example a .mp4 or .webm.")
-    return probe(video)
+    info = probe(video)
+    if info.duration_s < 0.1:
+        raise ExpotionError(f"The video lasts {info.duration_s:.3f} s; give one of a person who moves for seconds.")
+    return info
 
 
 def check_request(

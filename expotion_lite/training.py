@@ -27,7 +27,7 @@ class TrainingConfig:
         lr: peak learning rate of LoRA. `adapter_lr`: of the visual adapter.
         text_dropout, video_dropout: how often each condition is left out, independently, so that both can be guided.
         clip: largest gradient norm.
-        seed: of everything drawn.
+        seed: of the adapter's first weights and of which examples are drawn.
     """
 
     hours: float = 0.05
@@ -39,6 +39,17 @@ class TrainingConfig:
     video_dropout: float = 0.2
     clip: float = 1.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ExpotionError for a value that cannot be trained with."""
+        for name in ("hours", "batch", "lr", "adapter_lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number above 0.")
+        for name in ("text_dropout", "video_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number from 0 to 1.")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ExpotionError(f"max_steps is {self.max_steps}; choose 1 or more, or None to train for hours.")
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ def held_out_losses(model: Any, musicgen: MusicGen, examples: Examples, batch: i
 
 
 def precision_of(device: torch.device) -> str:
-    """What accelerate should compute in: bfloat16 where the hardware has it, else float16 on CUDA, else float32."""
+    """What accelerate computes in: bfloat16 on a CPU and on a GPU that has it, else float16 on CUDA, else float32."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if device.type == "cpu" else "no"
@@ -139,6 +150,10 @@ def finetune(
     from accelerate import Accelerator
 
     check_split(train, held_out)
+    if len(train) < 1 or len(held_out) < 2:
+        raise ExpotionError(
+            f"{len(train)} examples to train with and {len(held_out)} held out; give at least 1 and 2 (one to shuffle)."
+        )
     torch.manual_seed(config.seed)
     adapter = AdapterConfig(train.channels, musicgen.model.decoder.config.hidden_size)
     model = attach(musicgen, adapter)

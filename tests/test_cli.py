@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from expotion_lite import __version__, cli
+from expotion_lite.files import writing
 from expotion_lite.video import Frame, write_video, write_wav
 
 
@@ -259,3 +262,20 @@ def test_controls_without_a_person_say_so(inputs, out, capfd):
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1 and "A person was found in none of the" in lines[0]
     assert list(out.iterdir()) == []
+
+
+def test_a_name_that_no_file_can_have_is_refused(inputs, out, calls, capsys):
+    request = ["generate", inputs / "fine.mp4", "--prompt", "piano", "-o", out / ("x" * 300 + ".mp4")]
+    assert "cannot name a file" in refused(capsys, *request) and calls == []
+
+
+def test_ended_from_outside_it_leaves_nothing_half_written(inputs, out, calls, capsys, monkeypatch):
+    def ended(*_, output, **__):
+        with writing(output) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(sys.modules["expotion_lite.generation"], "generate", ended)
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["generate", str(inputs / "fine.mp4"), "--prompt", "piano", "-o", str(out / "new.mp4")]) == 143
+    assert list(out.iterdir()) == [] and signal.getsignal(signal.SIGTERM) == before

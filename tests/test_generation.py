@@ -127,3 +127,23 @@ def test_tiny_pictures_and_a_single_frame(tmp_path, capsys):
         assert main(["generate", str(video), "--prompt", PROMPT, "-o", str(tmp_path / "o.mp4"), "--quiet"]) == 2, name
         assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "o.mp4").exists()
+
+
+def test_a_file_object_is_read_from_its_start_and_text_is_refused(short_clip, take):
+    with open(short_clip, "rb") as file:
+        file.seek(1000)
+        again = generate(file, PROMPT, seed=1, progress=False)
+    assert np.array_equal(again.codes, take.codes)
+    with open(__file__) as text, pytest.raises(ExpotionError, match="open binary file"):
+        generate(text, PROMPT, progress=False)
+
+
+def test_if_one_output_fails_neither_is_there(short_clip, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise ExpotionError("The disk is full.")
+
+    monkeypatch.setattr("expotion_lite.video.write_wav", full)
+    files = {"output": tmp_path / "o.mp4", "audio_output": tmp_path / "o.wav"}
+    with pytest.raises(ExpotionError, match="full"):
+        generate(short_clip, PROMPT, progress=False, **files)
+    assert not list(tmp_path.iterdir())

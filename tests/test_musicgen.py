@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -107,3 +109,25 @@ def test_a_hub_model_that_is_not_here_says_so(tmp_path):
     run = subprocess.run([sys.executable, "-c", code], env=here, capture_output=True, text=True)
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith("expotion_lite.errors.ExpotionError: Cannot load facebook/musicgen-small") and "nano" in last
+
+
+@pytest.mark.parametrize("damage", ["no tokenizer", "other width", "other activation"])
+def test_a_folder_whose_parts_do_not_fit_is_refused(damage, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(NANO, folder)
+    config = json.loads((folder / "config.json").read_text())
+    if damage == "no tokenizer":
+        (folder / "tokenizer.json").unlink()
+    elif damage == "other width":
+        config["decoder"]["hidden_size"] = 128
+    else:
+        config["decoder"]["activation_function"] = "relu"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ExpotionError, match="model"):
+        load(folder)
+
+
+@pytest.mark.parametrize(("wrong", "says"), [({"device": "gpu"}, "device 'gpu'"), ({"dtype": "foo"}, "dtype 'foo'")])
+def test_a_device_or_a_dtype_that_is_not_there_is_named(wrong, says):
+    with pytest.raises(ExpotionError, match=says):
+        load("nano", **wrong)

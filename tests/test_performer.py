@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from expotion_lite.assets import clip
 from expotion_lite.errors import ExpotionError
 from expotion_lite.landmarks import BLENDSHAPES, extract_landmarks
 from expotion_lite.performer import Performer, draw_performer, main, perform, render_frames, to_landmarks
@@ -229,3 +230,9 @@ def test_the_command_writes_a_clip_and_keeps_an_existing_one(tmp_path, monkeypat
     assert main([str(tmp_path / "clip.mp4")]) == 2
     assert "exists" in capsys.readouterr().err
     assert (tmp_path / "clip.mp4").read_bytes() == before
+
+
+def test_mediapipe_finds_face_and_shoulders_in_every_frame_of_the_bundled_clip() -> None:
+    seen = extract_landmarks(clip(), progress=False)
+    assert len(seen.times) == 250 and seen.face_found.all() and seen.body_found.all()
+    assert seen.body[:, 11:13, 3].min() > 0.5, "how visible the shoulders are"

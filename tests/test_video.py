@@ -328,6 +328,7 @@ BAD = {
         lambda d: half(make_video(d / "a.mp4", count=50, options=B_FRAMES, container_options=FASTSTART)),
         "truncated",
     ),
+    "truncated avi": (lambda d: half(make_video(d / "a.avi")), "truncated"),
     "truncated mkv": (lambda d: half(make_video(d / "a.mkv")), "truncated"),
     "audio only": (lambda d: audio_only(d / "a.mp4"), "sound but no pictures"),
     "mp3": (lambda d: audio_only(d / "a.mp3"), "sound but no pictures"),

@@ -1,10 +1,10 @@
 """Rebuild the stills in figures/ that the README shows.
 
-    python tools/figures.py --log figures/training.jsonl --codec-log figures/codec.jsonl
+    python tools/figures.py [--log runs/nano/log.jsonl] [--codec runs/codec/codec]
 
 `take.png` is made from the bundled clip with the defaults; `landmarks.png` shows what was seen in it; `training.png`
-has a panel for each stage of nano's and its adapter's training, `codec_training.png` of the next codec's, and
-`codec.png` shows what that codec keeps of four pieces. A minute of one CPU core.
+has a panel for each stage in the given logs; `codec.png` shows what a codec of the full band keeps of four pieces.
+A minute of one CPU core.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--adapter", default="bundled")
     parser.add_argument("--log", type=Path, nargs="*", default=[], help="log.jsonl of trainings, for training.png")
-    parser.add_argument("--codec-log", type=Path, nargs="*", default=[], help="of the codec's, for codec_training.png")
+    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a codec of the full band, for codec.png")
     parser.add_argument("--output", type=Path, default=ROOT / "figures", help="folder (default: %(default)s)")
     options = parser.parse_args()
 
@@ -52,10 +52,10 @@ def main() -> None:
     figure.set_size_inches(6.5, 6.2)  # smaller, so that its letters are larger: readable at half the page's width
     figure.savefig(options.output / "take.png")
     plots.plot_landmark_strip(clip(), take.landmarks, 4).savefig(options.output / "landmarks.png")
-    for logs, name in ((options.log, "training.png"), (options.codec_log, "codec_training.png")):
-        if logs:
-            plot_log(logs).savefig(options.output / name)
-    plot_codec(ROOT / "expotion_lite" / "assets" / "codec").savefig(options.output / "codec.png")
+    if options.log:
+        plot_log(options.log).savefig(options.output / "training.png")
+    if options.codec:
+        plot_codec(options.codec).savefig(options.output / "codec.png")
     print("Wrote", *sorted(path.name for path in options.output.glob("*.png")))
 
 
