@@ -282,9 +282,10 @@ class TestStream:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
     def test_progress_can_be_shown(self, photo, capsys):
-        extract_landmarks(film([photo] * 2))
+        extract_landmarks(film([photo] * 30))
         shown = capsys.readouterr().err
-        assert "Looking for face and body" in shown and "0/2" in shown
+        assert "Looking for face and body" in shown and "0/30" in shown
+        assert re.search(r"[1-9]\d*/30 \[\d\d:\d\d<\d\d:\d\d", shown), "the time left"
 
 
 class TestBadInput:
