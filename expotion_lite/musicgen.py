@@ -101,11 +101,11 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
 
     Args:
         name: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
-        device: "cpu", "cuda", ...
+        device: "cpu", "cuda", ... or "auto", a GPU where there is one.
         dtype: "float32", "bfloat16" or "float16"; by default float32 on a CPU and float16 elsewhere.
 
     Raises:
-        ExpotionError: no such model, or its weights are neither here nor to be had.
+        ExpotionError: no such model, device or dtype, or the weights are neither here nor to be had.
 
     Example:
         >>> load("nano").frame_rate
@@ -120,10 +120,7 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
     folder = model_folder(name)
     if dtype not in (None, "float32", "bfloat16", "float16"):
         raise ExpotionError(f"There is no dtype {dtype!r} here; choose float32, bfloat16 or float16.")
-    try:
-        place = torch.zeros(1, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ExpotionError(f"There is no device {device!r} here ({str(error).splitlines()[0]}); use cpu.") from error
+    place = device_named(device)
     files = ("tokenizer.json", "spiece.model")  # without either, transformers makes up a tokenizer that knows no words
     if Path(folder).is_dir() and not any((Path(folder) / file).is_file() for file in files):
         raise ExpotionError(f"{folder} holds no {' or '.join(files)}; copy or download the model anew.")
@@ -140,6 +137,26 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
         raise ExpotionError(f"Cannot load {name}: activation {model.decoder.config.activation_function!r}, not gelu.")
     window = int(getattr(model.config, "window_frames", 1500))
     return MusicGen(model.to(place).eval(), processor, str(name), window)
+
+
+def device_named(name: str) -> torch.device:
+    """The device of that name; "auto" is the GPU where there is one.
+
+    Raises:
+        ExpotionError: no such device here.
+
+    Example:
+        >>> device_named("cpu")
+        device(type='cpu')
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ExpotionError(f"No device {name!r} here ({str(error).splitlines()[0]}); use cpu or auto.") from error
 
 
 def unknown_words(musicgen: MusicGen, prompt: str) -> tuple[str, ...]:

@@ -69,12 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> None:
     """Go through the stages."""
     from .adapter import BUNDLED
-    from .musicgen import NANO, load
+    from .musicgen import NANO, device_named, load
 
     settings = ("hours", "examples", "band", "filters", "codebook_size", "width", "layers")
     plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
     plan |= {"codec": _digest(options.codec)} if options.codec else {}
-    device = device_named(options.device)
+    device = str(device_named(options.device))
     keep_plan(options.folder, plan, resume=options.resume)
     nano = NANO if options.adapter_only else train_nano(options, device)
     if nano is None:
@@ -131,23 +131,6 @@ def _share(stage: str, options: argparse.Namespace) -> float:
     if options.codec_only or options.adapter_only:
         return 1.0
     return SHARES[stage] / (1.0 - (SHARES["codec"] if options.codec else 0.0))
-
-
-def device_named(name: str) -> str:
-    """The device to train on: "auto" is the GPU where there is one.
-
-    Raises:
-        ExpotionError: no such device here.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ExpotionError(f"No device {name!r} here ({str(error).splitlines()[0]}); use cpu or auto.") from error
-    return name
 
 
 def _nano(options: argparse.Namespace) -> str:
