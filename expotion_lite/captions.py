@@ -77,13 +77,13 @@ class _Facts:
         text = " ".join([*words, self.style if self.rng.random() < 0.9 else "music"])
         text += " with " + self._list() if self.rng.random() < 0.7 else ""
         text += f" in {self.piece.key} {self.piece.mode}" if self.rng.random() < 0.15 else ""
-        text += ", " + self.bpm if self.bpm and self.rng.random() < 0.35 else ""
+        text += ", " + self.bpm if self.bpm and self.rng.random() < 0.5 else ""
         return str(self.rng.choice(["", "", "a piece of ", "some ", "instrumental "])) + text
 
     def tags(self) -> str:
         """Such as "waltz, accordion, upright bass, wistful, 96 bpm"."""
         tags = [self.style, *self.players, *self._maybe(0.7, self.mood), *self._maybe(0.4, self.level)]
-        tags += self._maybe(0.4, self.tempo) + self._maybe(0.6, self.bpm)
+        tags += self._maybe(0.4, self.tempo) + self._maybe(0.7, self.bpm)
         return ", ".join([tags[0], *map(str, self.rng.permutation(tags[1:]))])
 
     def request(self) -> str:
@@ -91,7 +91,7 @@ class _Facts:
         ask = str(self.rng.choice(["play", "give me", "I would like", "make", "compose"]))
         what = " ".join([*self._maybe(0.5, self.tempo), self.mood, self.style])
         return f"{ask} {'an' if what[0] in 'aeiou' else 'a'} {what} played by {self._list()}" + (
-            f", {self.bpm}" if self._maybe(0.4, self.bpm) else ""
+            f", {self.bpm}" if self._maybe(0.6, self.bpm) else ""
         )
 
     def long(self) -> str:

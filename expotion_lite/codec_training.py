@@ -1,8 +1,9 @@
-"""How nano's codec is trained: an autoencoder, then with its residual quantiser, then the decoder against an opponent.
+"""How nano's codec is trained: from a lapped transform, with its residual quantiser, then the decoder with an opponent.
 
 transformers' `EncodecModel` holds the weights but has no training of its codebooks, so the straight-through step and
 the running means of the codebooks (van den Oord 2017, appendix A.1; Zeghidour 2021, SoundStream) are written out here.
-The last stage leaves the encoder and the codebooks alone: what the codes mean stays, how they sound gets better.
+`codec_start` says where it starts. The last stage leaves the encoder and the codebooks alone: what the codes mean
+stays, how they sound gets better.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from transformers import EncodecConfig, EncodecModel
 
 from .bands import Band
 from .checkpoints import train_for
+from .codec_start import start_as_transform
 from .discriminator import Discriminator, deceiving_loss, discriminator_loss
 from .streams import WORKERS, ahead
 
 SAMPLE_RATE = 16_000
 TRAIN_SEEDS = 1_000_000  # pieces from here on train nano; smaller seeds are held out
-STAGE_SEEDS = {"autoencoder": 0, "quantised": 20_000_000, "opponent": 40_000_000}  # each has songs of its own
-LATENT_NOISE = 0.1  # relative to each latent's own spread
+STAGE_SEEDS = {"quantised": 20_000_000, "opponent": 40_000_000}  # each has songs of its own
 PIECES, PIECE_S, CROP_S = 4, 6.0, 0.64  # fresh pieces a step, their length, and that of the clips cut from them
-LR = 2e-4  # at 3.5e-4 the gradients grew tenfold within 500 steps, and the latents never settled
-ENCODER_LR = 0.1 * LR  # with codebooks, which cannot follow fast latents: at LR the error rose from 0.56 to 0.77
+LR = 2e-4  # at 3.5e-4 the gradients grew tenfold within 500 steps
+ENCODER_LR = 0.2 * LR  # codebooks cannot follow fast latents
+WAVE, COMMITMENT = 0.3, 0.2  # weights of these losses beside the log-mel error
 
 
-def new_codec(filters: int = 32, codebook_size: int = 1024, hidden: int = 64) -> EncodecModel:
+def new_codec(filters: int = 32, codebook_size: int = 1024, hidden: int = 128) -> EncodecModel:
     """An untrained EnCodec: 16 kHz mono to 4 codebooks at 50 Hz."""
     config = EncodecConfig(
         target_bandwidths=[4 * 50 * math.log2(codebook_size) / 1000], sampling_rate=SAMPLE_RATE, audio_channels=1,
@@ -38,34 +40,6 @@ def new_codec(filters: int = 32, codebook_size: int = 1024, hidden: int = 64) ->
         codebook_size=codebook_size, codebook_dim=hidden, use_causal_conv=False, num_lstm_layers=1,
     )  # fmt: skip
     return EncodecModel(config)
-
-
-@torch.no_grad()
-def initialise(codec: EncodecModel, audio: torch.Tensor) -> None:
-    """Scale and shift every convolution so that its output over `audio` (B, 1, N) has zero mean and unit variance.
-
-    The data-dependent initialisation of Salimans and Kingma 2016 (Weight normalization, section 3). Without it the
-    encoder of this size learned next to nothing in the same time.
-    """
-
-    def rescale(convolution: torch.nn.Module, _: tuple, out: torch.Tensor) -> torch.Tensor:
-        mean, std = out.mean((0, 2)), out.std((0, 2)) + 1e-4
-        if isinstance(convolution, torch.nn.ConvTranspose1d):
-            std = std.mean().expand_as(std)  # its weight norm runs over the inputs: one scale for all
-            convolution.parametrizations.weight.original0.div_(std[0])
-        else:
-            convolution.parametrizations.weight.original0.div_(std[:, None, None])
-        convolution.bias.sub_(mean).div_(std)
-        return (out - mean[:, None]) / std[:, None]
-
-    convolutions = [m for m in codec.modules() if isinstance(m, (torch.nn.Conv1d, torch.nn.ConvTranspose1d))]
-    hooks = [m.register_forward_hook(rescale) for m in convolutions]
-    codec.decoder(codec.encoder(audio))
-    for hook in hooks:
-        hook.remove()
-    last = codec.decoder.layers[-1].conv
-    last.parametrizations.weight.original0.mul_(audio.std())
-    last.bias.mul_(audio.std())
 
 
 def crops(band: Band, seed: int, pieces: int, each: int, seconds: float) -> torch.Tensor:
@@ -102,19 +76,6 @@ def log_mels(audio: torch.Tensor) -> list[torch.Tensor]:
         mel = _mel_basis(n_fft, n_mels).to(audio.device) @ spectrum
         out.append(torch.log1p(mel / floor))
     return out
-
-
-def frame_mels(audio: torch.Tensor) -> torch.Tensor:
-    """One log-mel spectrum for each code frame: what a linear look at the latents should tell.
-
-    Without this, the latents of an untrained decoder have no use, and encoder and decoder settle on ignoring them.
-    audio: (B, 1, N). Returns (B, N // 320, 64).
-    """
-    centred = torch.nn.functional.pad(audio[:, 0], (-160, 160))
-    window = torch.hann_window(1024, device=audio.device)
-    spectrum = torch.stft(centred, 1024, 320, window=window, return_complex=True).abs()
-    mel = torch.log1p((_mel_basis(1024, 64).to(audio.device) @ spectrum) / 1.1e-3)
-    return mel[..., : audio.shape[-1] // 320].transpose(1, 2)
 
 
 def reconstruction_loss(decoded: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -190,7 +151,14 @@ class Quantiser:
 
 
 def train_codec(
-    codec: EncodecModel, band: Band, folder: Path, hours: float, *, batch: int = 8, workers: int = WORKERS
+    codec: EncodecModel,
+    band: Band,
+    folder: Path,
+    hours: float,
+    *,
+    opponent: float = 0.0,
+    batch: int = 16,
+    workers: int = WORKERS,
 ) -> EncodecModel:
     """Train (or go on training) a codec, in place, on the device where it is.
 
@@ -199,6 +167,8 @@ def train_codec(
         band: whose music it learns.
         folder: for checkpoints and the log.
         hours: of training in all.
+        opponent: share of them, 0..1, for the decoder against an opponent. In 20 minutes of two cores it gained
+            nothing (distance to the band 1.17 before, 1.15 after), so it is for a GPU.
         batch: clips a step, a multiple of `PIECES`.
         workers: processes that render the clips.
 
@@ -206,62 +176,62 @@ def train_codec(
         The codec in eval mode.
     """
     torch.manual_seed(0)
-    device = codec.device
-    initialise(codec, crops(band, TRAIN_SEEDS, 4, 6, CROP_S).to(device))
-    head = torch.nn.Linear(codec.config.hidden_size, 64).to(device)
-    quantiser = Quantiser(codec)
+    device, quantiser = codec.device, Quantiser(codec)
     held_out = crops(band, 0, pieces=16, each=1, seconds=4.0).to(device)
+    if not any((folder / f"{stage}.safetensors").exists() for stage in STAGE_SEEDS):
+        start_as_transform(codec, crops(band, TRAIN_SEEDS, 16, 6, CROP_S).to(device))
+        quantiser.fit(sample_latents(codec, band))
 
-    def step(stage: str) -> Callable[[int, float], dict[str, float]]:
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        latents, _, perplexity = quantiser(codec.encoder(held_out), update=False)
+        mel, wave = reconstruction_loss(codec.decoder(latents)[..., : held_out.shape[-1]], held_out)
+        return {"mel": float(mel), "wave": float(wave), "perplexity": min(perplexity)}
+
+    for stage, train, share in (("quantised", train_whole, 1 - opponent), ("opponent", train_decoder, opponent)):
+        if share == 0:
+            continue
         clips = ahead(partial(_clips, band, stage, batch), workers)
-
-        def run(i: int, progress: float) -> dict[str, float]:
-            audio = clips(i).to(device)
-            latents, log, extra = codec.encoder(audio), {}, 0.0
-            if stage == "autoencoder":
-                spread = latents.detach().std(dim=(0, 2), keepdim=True)
-                latents = latents + LATENT_NOISE * spread * torch.randn_like(latents)
-            else:
-                spread = latents.detach().var(dim=(0, 2)).mean()
-                latents, commitment, perplexity = quantiser(latents, update=True)
-                extra = commitment / spread
-                log |= {"commitment": float(commitment.detach()), "perplexity": sum(perplexity) / len(perplexity)}
-            told = (head(latents.transpose(1, 2)) - frame_mels(audio)).abs().mean()
-            log["told"] = float(told.detach())
-            mel, wave = reconstruction_loss(codec.decoder(latents)[..., : audio.shape[-1]], audio)
-            optimizer.zero_grad()
-            (mel + 0.1 * wave + told + extra).backward()
-            torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
-            optimizer.step()
-            return log | {"mel": float(mel.detach()), "wave": float(wave.detach())}
-
-        return run
-
-    def validate(stage: str) -> Callable[[], dict[str, float]]:
-        @torch.no_grad()
-        def run() -> dict[str, float]:
-            latents = codec.encoder(held_out)
-            spread = float(latents.std())
-            if stage != "autoencoder":
-                latents, _, _ = quantiser(latents, update=False)
-            mel, wave = reconstruction_loss(codec.decoder(latents)[..., : held_out.shape[-1]], held_out)
-            return {"mel": float(mel), "wave": float(wave), "latent_std": spread}
-
-        return run
-
-    for stage, share, encoder_lr in (("autoencoder", 0.3, LR), ("quantised", 0.4, ENCODER_LR)):
-        trained = torch.nn.ModuleDict({"codec": codec, "head": head})
-        groups = [
-            {"params": list(codec.encoder.parameters()), "lr": encoder_lr},
-            {"params": [*codec.decoder.parameters(), *head.parameters()], "lr": LR},
-        ]
-        optimizer = torch.optim.AdamW(groups, betas=(0.8, 0.99), weight_decay=1e-4, fused=True)
-        if stage == "quantised" and not (folder / "quantised.safetensors").exists():
-            quantiser.fit(sample_latents(codec, band))
-        train_for(share * hours, folder, stage, trained, optimizer, step(stage), validate=validate(stage))
-    clips = ahead(partial(_clips, band, "opponent", batch), workers)
-    train_decoder(codec, quantiser, lambda i: clips(i).to(device), validate("opponent"), folder, 0.3 * hours)
+        train(codec, quantiser, lambda i, clips=clips: clips(i).to(device), validate, folder, share * hours)
     return codec.eval()
+
+
+def train_whole(
+    codec: EncodecModel,
+    quantiser: Quantiser,
+    audio_of: Callable[[int], torch.Tensor],
+    validate: Callable[[], dict[str, float]],
+    folder: Path,
+    hours: float,
+) -> None:
+    """Train encoder, codebooks and decoder together, in place.
+
+    Args:
+        codec: started by `start_as_transform`, its codebooks fitted by `quantiser`.
+        audio_of: the number of a step to clips (B, 1, N).
+        validate: what to measure on held-out clips.
+        folder: for the checkpoint and the log; hours: of training in all.
+    """
+    groups = [
+        {"params": list(codec.encoder.parameters()), "lr": ENCODER_LR},
+        {"params": list(codec.decoder.parameters()), "lr": LR},
+    ]
+    optimizer = torch.optim.AdamW(groups, betas=(0.8, 0.99), weight_decay=1e-4, fused=True)
+
+    def step(i: int, progress: float) -> dict[str, float]:
+        audio = audio_of(i)
+        latents = codec.encoder(audio)
+        quantised, commitment, _ = quantiser(latents, update=True)
+        commitment = commitment / latents.detach().var(dim=(0, 2)).mean()
+        mel, wave = reconstruction_loss(codec.decoder(quantised)[..., : audio.shape[-1]], audio)
+        optimizer.zero_grad()
+        (mel + WAVE * wave + COMMITMENT * commitment).backward()
+        torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
+        optimizer.step()
+        losses = {"mel": mel, "wave": wave, "commitment": commitment}
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    train_for(hours, folder, "quantised", codec, optimizer, step, validate=validate)
 
 
 def train_decoder(
@@ -303,7 +273,7 @@ def train_decoder(
         opponent.requires_grad_(False)
         verdict, apart = deceiving_loss(real, opponent(decoded))
         mel, wave = reconstruction_loss(decoded, audio)
-        (mel + 0.1 * wave + min(1.0, i / 300) * (0.1 * verdict + 0.4 * apart)).backward()
+        (mel + WAVE * wave + min(1.0, i / 300) * (0.1 * verdict + 0.4 * apart)).backward()
         opponent.requires_grad_(True)
         torch.nn.utils.clip_grad_norm_(codec.decoder.parameters(), 1.0)
         torch.nn.utils.clip_grad_norm_(opponent.parameters(), 1.0)

@@ -23,13 +23,20 @@ from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderC
 from .bands import BANDS, Band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
-from .musicgen import inputs_and_labels
+from .musicgen import MusicGen, inputs_and_labels
 from .streams import WORKERS, ahead
 
 WINDOW = 500  # frames: 10 s
 PIECE_S = 14.0
 TEXT_DROPOUT = 0.15
 SPECIAL = ("<pad>", "</s>", "<unk>")
+SAMPLED = (  # what a model in training is asked for, to be listened to
+    "calm lo-fi hip hop with electric piano, 80 bpm",
+    "happy waltz with accordion and upright bass, 120 bpm",
+    "driving techno with synth lead, 132 bpm",
+    "sad piano ballad, 66 bpm",
+    "proud march with brass, 112 bpm",
+)
 
 
 def caption_of(band: Band, seed: int, variant: int) -> str:
@@ -83,6 +90,22 @@ def new_musicgen(
     return model.to(codec.device)
 
 
+@torch.no_grad()
+def start_numbers_as_neighbours(model: MusicgenForConditionalGeneration, tokenizer: T5Tokenizer) -> None:
+    """Give numbers that are close close embeddings, in place: what is learned of 120 bpm then holds for 121 too.
+
+    Random Fourier features of the logarithm (Rahimi and Recht 2007): half of them tell 3 % apart, half 20 %. At random,
+    each of a hundred tempi would have to be learned alone.
+    """
+    words = {piece.removeprefix("\u2581"): i for piece, i in tokenizer.get_vocab().items() if piece[0] == "\u2581"}
+    rows, octaves = zip(*((i, math.log2(int(w))) for w, i in words.items() if w.isdigit() and int(w) > 0), strict=True)
+    table, rng = model.text_encoder.shared.weight, np.random.default_rng(0)
+    width = np.where(np.arange(table.shape[1]) % 2, 0.04, 0.26)
+    phases = np.outer(octaves, rng.standard_normal(len(width)) / width) + rng.uniform(0, 2 * np.pi, len(width))
+    features = float(table.std()) * math.sqrt(2) * torch.from_numpy(np.cos(phases))
+    table[list(rows)] = features.to(table)
+
+
 def fresh_pieces(band: Band, first_seed: int, size: int, i: int) -> tuple[torch.Tensor, list[str]]:
     """Batch number i of pieces that no other batch has: audio (size, N) float32, and a caption of each."""
     seeds = range(first_seed + i * size, first_seed + (i + 1) * size)
@@ -96,7 +119,8 @@ def encode_pieces(codec: EncodecModel, audio: torch.Tensor, i: int) -> torch.Ten
     starts = np.random.default_rng([7, i]).integers(0, round((PIECE_S - WINDOW / 50) * SAMPLE_RATE), size=len(audio))
     samples = WINDOW * SAMPLE_RATE // 50
     clips = torch.stack([each[start : start + samples] for each, start in zip(audio, starts, strict=True)])
-    return codec.encode(clips[:, None].to(codec.device)).audio_codes[0]
+    with torch.autocast(codec.device.type, torch.bfloat16):  # as good: one code in ten differs, the sound does not
+        return codec.encode(clips[:, None].to(codec.device)).audio_codes[0]
 
 
 def tokens_of(tokenizer: T5Tokenizer, captions: list[str], i: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -162,6 +186,7 @@ def train_language(
     def validate() -> dict[str, float]:
         model.eval()
         losses = [float(loss_of(*each)) for each in held_out]
+        write_samples(model, tokenizer, folder / "samples")
         model.train()
         codec.eval()
         return {"loss": sum(losses) / len(losses)}
@@ -172,10 +197,27 @@ def train_language(
     return model.eval()
 
 
+def write_samples(model: MusicgenForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path) -> None:
+    """Let a model in training play each of `SAMPLED` for 10 s: FOLDER/1.wav, 2.wav, ..., over those before."""
+    from .nano_evaluation import sing
+    from .video import write_wav
+
+    folder.mkdir(exist_ok=True)
+    audio, _ = sing(MusicGen(model, processor_of(tokenizer), "in training", WINDOW), list(SAMPLED))
+    for number, clip in enumerate(audio, 1):
+        write_wav(folder / f"{number}.wav", clip, SAMPLE_RATE, overwrite=True)
+
+
+def processor_of(tokenizer: T5Tokenizer) -> MusicgenProcessor:
+    """What turns prompts and 16 kHz sound into a model's inputs."""
+    return MusicgenProcessor(
+        EncodecFeatureExtractor(feature_size=1, sampling_rate=SAMPLE_RATE, padding_side="left"), tokenizer
+    )
+
+
 def save_nano(model: MusicgenForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path) -> None:
     """Write a folder that plain `from_pretrained` loads: weights stored as float16, to be computed with in float32."""
-    features = EncodecFeatureExtractor(feature_size=1, sampling_rate=SAMPLE_RATE, padding_side="left")
-    MusicgenProcessor(features, tokenizer).save_pretrained(folder)
+    processor_of(tokenizer).save_pretrained(folder)
     model.generation_config.max_length = WINDOW + 4
     model.generation_config.do_sample = True
     model.generation_config.guidance_scale = 3.0

@@ -212,7 +212,7 @@ def plot_training(
 
     Args:
         log: the file `log.jsonl` that training writes, or its lines.
-        stage: "autoencoder", "language", "adapter", ...; None takes the one that was logged last.
+        stage: "quantised", "language", "adapter", ...; None takes the one that was logged last.
         ax: where to draw; None makes a figure.
 
     Returns:

@@ -12,7 +12,7 @@ train a larger codec on the full band, and a nano around it; `expotion_lite.nano
 
     python -m expotion_lite.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
 
-keeps the bundled nano and trains a new adapter for it.
+keeps the bundled nano (or that in `--nano FOLDER`) and trains a new adapter for it.
 """
 
 from __future__ import annotations
@@ -50,16 +50,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--band", choices=("first", "full"), default="first", help="whose music (default: %(default)s)")
     parser.add_argument("--filters", type=int, default=16, help="width of a new codec (default: %(default)s)")
     parser.add_argument("--codebook-size", type=int, default=256, help="of a new codec (default: %(default)s)")
+    parser.add_argument(
+        "--opponent", type=float, default=0.0, metavar="SHARE",
+        help="of the codec's time, against a discriminator; needs a GPU's number of steps (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--width", type=int, default=256, help="of a new language model (default: %(default)s)")
     parser.add_argument("--layers", type=int, default=4, help="of a new language model (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
     parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a trained codec to start from")
     parser.add_argument("--codec-only", action="store_true", help="all hours for a codec, saved as FOLDER/codec")
-    parser.add_argument("--adapter-only", action="store_true", help="keep the bundled nano; all hours for its adapter")
+    parser.add_argument("--adapter-only", action="store_true", help="keep a nano; all hours for its adapter")
+    parser.add_argument(
+        "--nano", type=Path, metavar="FOLDER", help="with --adapter-only: whose adapter (default: the bundled one's)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with what was begun in the folder")
     parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
     options = parser.parse_args(arguments)
     try:
+        if not 0 <= options.opponent <= 1:
+            raise ExpotionError(f"--opponent is a share of the time, from 0 to 1, not {options.opponent:g}.")
         train(options)
     except ExpotionError as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
@@ -71,18 +80,18 @@ def train(options: argparse.Namespace) -> None:
     from .adapter import BUNDLED
     from .musicgen import NANO, device_named, load
 
-    settings = ("hours", "examples", "band", "filters", "codebook_size", "width", "layers")
+    settings = ("hours", "examples", "band", "filters", "codebook_size", "opponent", "width", "layers")
     plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
     plan |= {"codec": _digest(options.codec)} if options.codec else {}
     device = str(device_named(options.device))
     keep_plan(options.folder, plan, resume=options.resume)
-    nano = NANO if options.adapter_only else train_nano(options, device)
+    nano = (options.nano or NANO) if options.adapter_only else train_nano(options, device)
     if nano is None:
         return
     musicgen = replace(load(nano, device=device, dtype="float32"), name="nano")  # whose adapter it will be
     train_adapter(musicgen, options.folder, _share("adapter", options) * options.hours, options.examples)
     if options.export:
-        if nano != NANO:
+        if not options.adapter_only:
             export(nano, NANO)
         export(options.folder / "adapter", BUNDLED)
 
@@ -90,7 +99,13 @@ def train(options: argparse.Namespace) -> None:
 def train_nano(options: argparse.Namespace, device: str) -> Path | None:
     """Train codec and language model. Returns the folder of the result; None if only the codec was asked for."""
     from .bands import BANDS
-    from .language_training import new_musicgen, new_tokenizer, save_nano, train_language
+    from .language_training import (
+        new_musicgen,
+        new_tokenizer,
+        save_nano,
+        start_numbers_as_neighbours,
+        train_language,
+    )
 
     band = BANDS[options.band]
     codec = trained_codec(options, band, device)
@@ -98,6 +113,7 @@ def train_nano(options: argparse.Namespace, device: str) -> Path | None:
         return None
     tokenizer = new_tokenizer(band)
     model = new_musicgen(codec, band, len(tokenizer), options.width, options.layers)
+    start_numbers_as_neighbours(model, tokenizer)
     train_language(model, tokenizer, band, options.folder, _share("language", options) * options.hours)
     save_nano(model, tokenizer, options.folder / "nano")
     return options.folder / "nano"
@@ -115,7 +131,8 @@ def trained_codec(options: argparse.Namespace, band: Band, device: str) -> Encod
 
     if options.codec is None:
         codec = new_codec(options.filters, options.codebook_size).to(device)
-        train_codec(codec, band, options.folder, _share("codec", options) * options.hours)
+        hours = _share("codec", options) * options.hours
+        train_codec(codec, band, options.folder, hours, opponent=options.opponent)
         codec.half().save_pretrained(options.folder / "codec")
         return codec.float()
     try:
@@ -134,12 +151,10 @@ def _share(stage: str, options: argparse.Namespace) -> float:
 
 
 def _nano(options: argparse.Namespace) -> str:
-    """Which nano the adapter is trained for: a digest of the bundled one, or none yet."""
+    """Which nano the adapter is trained for: a digest of one that is kept, or none yet."""
     from .musicgen import NANO
 
-    if not options.adapter_only:
-        return "trained here"
-    return _digest(NANO)
+    return _digest(options.nano or NANO) if options.adapter_only else "trained here"
 
 
 def _digest(folder: Path) -> str:

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from expotion_lite.bands import BANDS
-from expotion_lite.codec_training import Quantiser, crops, initialise, new_codec, train_codec
+from expotion_lite.codec_start import lapped_transform, start_as_transform
+from expotion_lite.codec_training import Quantiser, crops, new_codec, reconstruction_loss, train_codec
 from expotion_lite.discriminator import Discriminator, deceiving_loss, discriminator_loss
+from expotion_lite.errors import ExpotionError
 
 
 @pytest.fixture
@@ -24,13 +26,27 @@ def test_a_new_codec_has_the_shape_that_musicgen_wants(codec):
     assert new_codec(4, 1024).encode(torch.randn(1, 1, 3_200)).audio_codes.shape[2] == 4
 
 
-def test_the_initialisation_gives_every_convolution_outputs_of_unit_size(codec):
-    audio = 0.1 * torch.randn(8, 1, 10_240)
-    initialise(codec, audio)
+def test_a_codec_starts_as_a_lapped_transform_of_the_waveform():
+    """Before any training: its latents are weighted MDCT coefficients, and it gives back what lies below 3.2 kHz."""
+    torch.manual_seed(0)
+    codec, audio = new_codec(filters=24, codebook_size=16).eval(), crops(BANDS["full"], 0, 4, 2, 0.64)
+    start_as_transform(codec, audio)
+    heard = crops(BANDS["full"], 5, 2, 1, 2.0)
     with torch.no_grad():
-        latents = codec.encoder(audio)
-        assert latents.mean((0, 2)).abs().max() < 0.1 and (latents.std((0, 2)) - 1).abs().max() < 0.1
-        assert codec.decoder(latents).std() == pytest.approx(float(audio.std()), rel=0.2)
+        latents = codec.encoder(heard)
+        decoded, size = codec.decoder(latents), codec.encoder(audio).var((0, 2)).mean()
+    coefficients = torch.nn.functional.pad(heard[:, 0], (0, 320)).unfold(1, 640, 320) @ lapped_transform(320, 128).T
+    each = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(
+        latents[..., :-1].transpose(0, 1).flatten(1), coefficients[:, :-1].permute(2, 0, 1).flatten(1), strict=True
+    )])  # fmt: skip
+    assert each.min() > 0.8 and each.mean() > 0.98
+    assert float(size) == pytest.approx(1, abs=0.3)
+    assert reconstruction_loss(decoded, heard)[1] < 0.25, "0 is the waveform itself, 1 silence"
+
+
+def test_a_codec_too_narrow_to_hand_on_its_samples_is_refused():
+    with pytest.raises(ExpotionError, match="use 21 filters or more"):
+        start_as_transform(new_codec(filters=4, codebook_size=16), torch.randn(1, 1, 10_240))
 
 
 def test_the_quantiser_quantises_as_transformers_does(codec):
@@ -38,7 +54,7 @@ def test_the_quantiser_quantises_as_transformers_does(codec):
     quantiser = Quantiser(codec)
     with torch.no_grad():
         latents = codec.encoder(audio)
-        quantiser.fit(latents.transpose(1, 2).reshape(-1, 64))
+        quantiser.fit(latents.transpose(1, 2).reshape(-1, 128))
         ours, commitment, perplexity = quantiser(latents, update=False)
         theirs = codec.quantizer.decode(codec.encode(audio).audio_codes[0].transpose(0, 1))
     assert torch.allclose(ours, theirs, atol=1e-4)
@@ -47,8 +63,8 @@ def test_the_quantiser_quantises_as_transformers_does(codec):
 
 
 def test_k_means_finds_clusters_that_are_there():
-    codec, centres = new_codec(4, 8), torch.randn(8, 64)
-    latents = (centres[torch.randint(8, (800,))] + 0.01 * torch.randn(800, 64)).T[None]
+    codec, centres = new_codec(4, 8), torch.randn(8, 128)
+    latents = (centres[torch.randint(8, (800,))] + 0.01 * torch.randn(800, 128)).T[None]
     Quantiser(codec).fit(latents[0].T)
     quantised, commitment, _ = Quantiser(codec)(latents, update=False)
     assert float(commitment) < 1e-3 and torch.allclose(quantised, latents, atol=0.1)
@@ -56,7 +72,7 @@ def test_k_means_finds_clusters_that_are_there():
 
 def test_entries_that_nothing_chooses_are_given_a_new_place():
     codec = new_codec(4, 16)
-    quantiser, latents = Quantiser(codec), torch.randn(1, 64, 400)
+    quantiser, latents = Quantiser(codec), torch.randn(1, 128, 400)
     for book in quantiser.books:
         book.embed[8:] = 1e3  # out of reach
         book.embed_avg.copy_(book.embed)
@@ -92,15 +108,17 @@ def test_clips_for_training_are_fresh_and_within_range(name):
 
 
 def test_all_stages_train_resume_and_the_last_leaves_the_codes_alone(tmp_path):
-    codec = new_codec(filters=4, codebook_size=16)
-    trained = train_codec(codec, BANDS["full"], tmp_path, hours=6 / 3600, workers=0)
+    codec = new_codec(filters=24, codebook_size=16)
+    trained = train_codec(codec, BANDS["full"], tmp_path, hours=8 / 3600, opponent=0.3, workers=0)
     stages = [json.loads(line)["stage"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert list(dict.fromkeys(stages)) == ["autoencoder", "quantised", "opponent"]
+    assert list(dict.fromkeys(stages)) == ["quantised", "opponent"]
     audio = crops(BANDS["full"], 0, 2, 1, 4.0)
     codes = trained.encode(audio).audio_codes
 
     (tmp_path / "opponent.safetensors").unlink()  # as if killed before the last stage
-    again = train_codec(new_codec(filters=4, codebook_size=16), BANDS["full"], tmp_path, hours=6 / 3600, workers=0)
+    again = train_codec(
+        new_codec(filters=24, codebook_size=16), BANDS["full"], tmp_path, hours=8 / 3600, opponent=0.3, workers=0
+    )
     assert torch.equal(again.encode(audio).audio_codes, codes)
     sounds = [each.decode(codes, [None]).audio_values for each in (trained, again)]
     assert not torch.equal(*sounds), "the decoder was trained anew"

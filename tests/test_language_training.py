@@ -13,12 +13,14 @@ from expotion_lite.bands import BANDS, band_of
 from expotion_lite.codec_training import new_codec
 from expotion_lite.errors import ExpotionError
 from expotion_lite.language_training import (
+    SAMPLED,
     WINDOW,
     encode_pieces,
     fresh_pieces,
     new_musicgen,
     new_tokenizer,
     save_nano,
+    start_numbers_as_neighbours,
     tokens_of,
     train_language,
 )
@@ -57,12 +59,29 @@ def test_words_of_captions_are_known_and_others_are_spelled_out(tokenizer):
     assert tokenizer.decode(tokenizer("polka").input_ids, skip_special_tokens=True) == "polka"
 
 
+def test_close_numbers_start_with_close_embeddings(tokenizer):
+    model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1)
+    table = model.text_encoder.shared.weight.detach()
+    before = table.clone()
+    start_numbers_as_neighbours(model, tokenizer)
+
+    def alike(a: str, b: str) -> float:
+        rows = [table[tokenizer.convert_tokens_to_ids("\u2581" + word)] for word in (a, b)]
+        return float(torch.cosine_similarity(*rows, dim=0))
+
+    assert alike("120", "121") > 0.9 > alike("120", "126") > alike("120", "140") > alike("120", "70")
+    assert abs(alike("70", "140")) < 0.4 and float(table.std()) == pytest.approx(float(before.std()), rel=0.05)
+    word = tokenizer.convert_tokens_to_ids("\u2581waltz")
+    assert torch.equal(table[word], before[word]), "words stay as they were"
+
+
 def test_a_tiny_nano_is_trained_saved_and_loaded(tokenizer, tmp_path):
     model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1)
     before = {name: value.clone() for name, value in model.audio_encoder.state_dict().items()}
     train_language(model, tokenizer, BAND, tmp_path, 3 / 3600, batch=2, workers=0)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["stage"] == "language" and np.isfinite(last["loss"]) and np.isfinite(last["held_out_loss"])
+    assert len(list((tmp_path / "samples").glob("*.wav"))) == len(SAMPLED)
     assert all(torch.equal(value, before[name]) for name, value in model.audio_encoder.state_dict().items())
     save_nano(model, tokenizer, tmp_path / "nano")
     musicgen = load(tmp_path / "nano")
@@ -95,6 +114,8 @@ def test_the_recipe_refuses_what_it_cannot_go_on_with(tmp_path, capsys):
     for arguments, says in (
         (["--codec", tmp_path / "none"], "holds no model.safetensors"),
         (["--device", "quantum"], "use cpu or auto"),
+        (["--opponent", "2"], "share of the time"),
+        (["--adapter-only", "--nano", tmp_path / "none"], "holds no model.safetensors"),
         ([], "--resume"),
     ):
         with pytest.raises(SystemExit) as stop:

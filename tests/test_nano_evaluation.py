@@ -24,6 +24,7 @@ from expotion_lite.nano_evaluation import (
     quality_rows,
     sing,
     table_of,
+    tempo_prompts,
 )
 
 
@@ -93,6 +94,17 @@ def test_nano_sings_what_it_is_asked(nano, held):
     audio, codes = sing(nano, [prompt_for(held.pieces[0]), "techno"])
     assert audio.shape == (2, 160_000) and codes.shape == (2, 4, 500)
     assert held.pieces[0].style in prompt_for(held.pieces[0])
+
+
+def test_prompts_for_a_tempo_name_what_the_band_plays_at_that_tempo():
+    from expotion_lite.bands import BANDS
+
+    prompts, wanted = tempo_prompts(BANDS["full"], 16_000, 6)
+    assert wanted[0] == 60 and wanted[-1] == 170 and len(prompts) == 6
+    for prompt, bpm in zip(prompts, wanted, strict=True):
+        style, said = prompt.split(", ")
+        low, high = BANDS["full"].styles[style].tempo_bpm
+        assert low <= bpm <= high and said == f"{bpm:.0f} bpm"
 
 
 def test_a_table_comes_out():

@@ -3,8 +3,8 @@
     python tools/figures.py [--log runs/nano/log.jsonl] [--codec runs/codec/codec]
 
 `take.png` is made from the bundled clip with the defaults; `landmarks.png` shows what was seen in it; `training.png`
-has a panel for each stage in the given logs; `codec.png` shows what a codec of the full band keeps of four pieces.
-A minute of one CPU core.
+has a panel for each stage in the given logs; `codec.png` shows what a codec of the full band keeps of four pieces;
+`prompts.png` shows what the model makes of five prompts without a video. A minute of one CPU core.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def main() -> None:
     figure.set_size_inches(6.5, 6.2)  # smaller, so that its letters are larger: readable at half the page's width
     figure.savefig(options.output / "take.png")
     plots.plot_landmark_strip(clip(), take.landmarks, 4).savefig(options.output / "landmarks.png")
+    plot_prompts(options.model).savefig(options.output / "prompts.png")
     if options.log:
         plot_log(options.log).savefig(options.output / "training.png")
     if options.codec:
@@ -93,6 +94,24 @@ def plot_codec(folder: Path) -> Figure:
             plots.plot_spectrogram(audio[: 6 * musicgen.sample_rate], musicgen.sample_rate, ax=ax)
             ax.set_title(f"{style}: {who}")
             ax.label_outer()
+    return figure
+
+
+def plot_prompts(model: str) -> Figure:
+    """What a model makes of the prompts that it was sampled with while it was trained."""
+    import matplotlib.pyplot as plt
+
+    from expotion_lite import plots
+    from expotion_lite.language_training import SAMPLED
+    from expotion_lite.musicgen import load
+    from expotion_lite.nano_evaluation import sing
+
+    musicgen = load(model)
+    audio, _ = sing(musicgen, list(SAMPLED))
+    figure, axes = plt.subplots(len(SAMPLED), 1, figsize=(8, 2.0 * len(SAMPLED)), sharex=True)
+    for prompt, clip, ax in zip(SAMPLED, audio, axes, strict=True):
+        plots.plot_spectrogram(clip, musicgen.sample_rate, ax=ax).set_title(f'"{prompt}"')
+        ax.label_outer()
     return figure
 
 

@@ -1,0 +1,82 @@
+"""Peak memory of a model of facebook/musicgen-small's shape: loaded, then 2 s of music for a prompt.
+
+    python benchmarks/real_musicgen.py [--dtype float32 bfloat16]
+
+The weights are random, which changes the music and not the memory. Each runs in a process of its own, which holds
+torch and transformers beside the model. The folder of 1.2 GB that it makes is removed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoTokenizer,
+    EncodecConfig,
+    EncodecFeatureExtractor,
+    MusicgenConfig,
+    MusicgenForConditionalGeneration,
+    MusicgenProcessor,
+    T5Config,
+)
+from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
+
+from expotion_lite.musicgen import NANO, decode, load
+from expotion_lite.nano_evaluation import peak_mb
+from expotion_lite.sampling import Condition, encode_prompts, sample_codes
+from expotion_lite.settings import Settings
+
+
+def make(folder: Path) -> int:
+    """Save the shape of google-t5/t5-base's encoder, facebook/encodec_32khz and 24 layers. Returns the parameters."""
+    text = T5Config(vocab_size=32128, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12)
+    codec = EncodecConfig(
+        sampling_rate=32000, target_bandwidths=[2.2], num_filters=64, upsampling_ratios=[8, 5, 4, 4],
+        codebook_size=2048, codebook_dim=128, use_causal_conv=False, use_conv_shortcut=False,
+    )  # fmt: skip
+    decoder = MusicgenDecoderConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, ffn_dim=4096)
+    config = MusicgenConfig(text_encoder=text.to_dict(), audio_encoder=codec.to_dict(), decoder=decoder.to_dict())
+    model = MusicgenForConditionalGeneration(config).half()
+    model.save_pretrained(folder)
+    features = EncodecFeatureExtractor(feature_size=1, sampling_rate=32000, padding_side="left")
+    MusicgenProcessor(features, AutoTokenizer.from_pretrained(NANO)).save_pretrained(folder)
+    return sum(p.numel() for p in model.parameters())
+
+
+def peak_of(folder: str, dtype: str) -> None:
+    """Load, play 2 s, and print the peak of this process's memory (MB) before and after playing."""
+    from expotion_lite.decoding import StepDecoder
+
+    musicgen = load(folder, dtype=dtype)
+    loaded = peak_mb()
+    text = Condition(*encode_prompts(musicgen, ["slow rock"]))
+    codes = sample_codes(musicgen, StepDecoder(musicgen.model.decoder), text, 100, Settings())
+    decode(musicgen, codes)
+    print(loaded, peak_mb())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--peak-of", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    if options.peak_of:
+        return peak_of(*options.peak_of)
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"{make(Path(folder)) / 1e6:.0f} million parameters")
+        for dtype in options.dtype:
+            command = [sys.executable, __file__, "--peak-of", folder, dtype]
+            run = subprocess.run(command, capture_output=True, text=True, check=True)
+            loaded, played = map(float, run.stdout.split()[-2:])
+            print(f"{dtype:>9}: {loaded:.0f} MB to load, {played:.0f} MB with 2 s of music made")
+    return None
+
+
+if __name__ == "__main__":
+    main()
