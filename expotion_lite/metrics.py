@@ -112,6 +112,55 @@ def tempo_by_line(beats: np.ndarray) -> float:
     return float(60.0 / np.polyfit(np.arange(len(beats)), beats, 1)[0])
 
 
+def cents_off(audio: np.ndarray, sample_rate: int, frequency_hz: float, within: float = 100.0) -> float:
+    """How far the loudest frequency near a note's lies from it, in hundredths of a semitone (cents).
+
+    Args:
+        audio: (N,) in which the note sounds; a quarter of a second tells about 5 cents at 500 Hz.
+        sample_rate: in Hz.
+        frequency_hz: of the note.
+        within: how far to look, in cents either way.
+
+    Returns:
+        -within..within; 0 is in tune.
+
+    Example:
+        >>> a_quarter_tone_sharp = np.sin(2 * np.pi * 452.893 * np.arange(8000) / 16000)
+        >>> round(cents_off(a_quarter_tone_sharp, 16000, 440.0))
+        50
+    """
+    size = 1 << 17  # so finely, by zero padding, that the grid does not count
+    spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio)), size))
+    low, high = (round(frequency_hz * 2 ** (side * within / 1200) * size / sample_rate) for side in (-1, 1))
+    loudest = (low + int(np.argmax(spectrum[low : high + 1]))) * sample_rate / size
+    return float(np.clip(1200 * np.log2(loudest / frequency_hz), -within, within))
+
+
+def in_tune(audio: np.ndarray, sample_rate: int, *, window_s: float = 0.3, cents: float = 20.0) -> float:
+    """How often the loudest tone from 250 to 2000 Hz is a note of the tempered scale on A = 440 Hz.
+
+    Args:
+        audio: (N,) of at least `window_s`.
+        sample_rate: in Hz.
+        window_s: over which each tone is looked for; cents: how far it may be from the nearest note.
+
+    Returns:
+        0..1, share of the windows; by chance cents / 50.
+
+    Example:
+        >>> note = np.sin(2 * np.pi * 523.25 * np.arange(16000) / 16000)
+        >>> between = np.sin(2 * np.pi * 538 * np.arange(16000) / 16000)
+        >>> in_tune(note, 16000), in_tune(between, 16000)
+        (1.0, 0.0)
+    """
+    n, size = round(window_s * sample_rate), 1 << 15
+    windows = np.lib.stride_tricks.sliding_window_view(audio, n)[:: n // 2]
+    first, last = (round(hz * size / sample_rate) for hz in (250, 2000))
+    loudest = np.abs(np.fft.rfft(windows * np.hanning(n), size))[:, first:last].argmax(1) + first
+    semitones = 12 * np.log2(loudest * sample_rate / size / 440)
+    return float((np.abs(semitones - np.round(semitones)) * 100 <= cents).mean())
+
+
 def against_others(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split a table of scores of all music against all videos into each music's own and its mean over the others'.
 

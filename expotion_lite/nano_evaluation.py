@@ -22,7 +22,7 @@ import numpy as np
 
 from .bands import BANDS, band_of
 from .files import writing
-from .metrics import beat_f_measure, bootstrap_interval, tempo_by_line, track_beats
+from .metrics import beat_f_measure, bootstrap_interval, cents_off, in_tune, tempo_by_line, track_beats
 
 if TYPE_CHECKING:
     from .band import Piece
@@ -158,7 +158,23 @@ def codec_rows(held: Corpus, musicgen: MusicGen) -> list[Row]:
         Row("codec: beats", "F at 70 ms, decoded / original", float(decoded.mean() / original.mean()),
             (float(ratios[0]), float(ratios[1])), ">= 0.95"),
         Row("codec: codebook use", "perplexity / size, the least used codebook", min(use), None, ">= 0.5"),
+        tuning_row(held, musicgen.sample_rate),
     ]  # fmt: skip
+
+
+def tuning_row(held: Corpus, sample_rate: int) -> Row:
+    """Whether notes keep their pitch: where codes hold no phase, tones slide to the nearest multiple of 50 Hz."""
+    right = []
+    for piece, original, decoded in zip(held.pieces, held.audio, held.decoded, strict=True):
+        for note in piece.notes:
+            start, end = note.onset_s + 0.05, note.onset_s + min(note.duration_s, 0.5) - 0.02
+            if note.pitch < 60 or end - start < 0.2 or start < 0 or end > SECONDS:
+                continue
+            hz, span = 440 * 2 ** ((note.pitch - 69) / 12), slice(round(start * sample_rate), round(end * sample_rate))
+            if abs(cents_off(original[span], sample_rate, hz)) < 10:
+                right.append(abs(cents_off(decoded[span], sample_rate, hz)) < 20)
+    return Row("codec: in tune", "long notes from C4 up, within 20 cents, of those so in the original; chance 0.2",
+               float(np.mean(right)), bootstrap_interval(np.array(right)), "")  # fmt: skip
 
 
 def _perplexity(codes: np.ndarray, size: int) -> float:
@@ -306,6 +322,10 @@ def evaluate(model: str, n: int, n_tempo: int, beside: str | None = None) -> lis
         Row("style follows text", f"by a judge who is right on {ceiling.mean():.2f}", float(styles.mean()),
             bootstrap_interval(styles), f">= {0.75 * ceiling.mean():.2f}"),
     ]  # fmt: skip
+    tuned = {name: np.array([in_tune(clip, rate) for clip in clips])
+             for name, clips in (("band", held.audio), ("nano", audio))}  # fmt: skip
+    how = f"loudest tone within 20 cents of a note; the band itself: {tuned['band'].mean():.2f}, chance 0.4"
+    rows.append(Row("in tune", how, float(tuned["nano"].mean()), bootstrap_interval(tuned["nano"]), ""))
     rows += quality_rows(heard, rock_and_techno(musicgen, n))
     return rows + health_rows(audio, codes) + resource_rows(model)
 

@@ -10,6 +10,8 @@ from expotion_lite.metrics import (
     against_others,
     beat_f_measure,
     bootstrap_interval,
+    cents_off,
+    in_tune,
     onset_motion_correlation,
     onset_strength,
     paired_permutation_test,
@@ -77,3 +79,17 @@ def test_permutation_p_is_exact_for_few_and_uniform_under_the_null():
     rng = np.random.default_rng(2)
     p = [paired_permutation_test(rng.normal(size=20), draws=500) for _ in range(300)]
     assert np.mean(np.array(p) < 0.1) == pytest.approx(0.1, abs=0.06)
+
+
+@pytest.mark.parametrize("cents", [-60, -12, 0, 7, 85])
+@pytest.mark.parametrize("hz", [261.63, 880.0])
+def test_a_mistuned_tone_is_heard_to_be_so(hz, cents):
+    tone = np.sin(2 * np.pi * hz * 2 ** (cents / 1200) * np.arange(4_800) / 16_000)
+    other = 0.5 * np.sin(2 * np.pi * hz * 1.5 * np.arange(4_800) / 16_000)
+    assert cents_off(tone + other, 16_000, hz) == pytest.approx(cents, abs=5)
+    assert in_tune(tone + other, 16_000) == (min(abs(cents), 100 - abs(cents)) < 20)
+
+
+def test_noise_is_in_tune_by_chance():
+    noise = np.random.default_rng(0).standard_normal(16_000 * 60)
+    assert in_tune(noise, 16_000) == pytest.approx(0.4, abs=0.06)

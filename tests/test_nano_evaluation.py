@@ -25,6 +25,7 @@ from expotion_lite.nano_evaluation import (
     sing,
     table_of,
     tempo_prompts,
+    tuning_row,
 )
 
 
@@ -51,13 +52,24 @@ def test_a_line_through_beats_finds_the_tempo_that_a_tracker_rounds():
 
 
 def test_the_codec_is_measured_against_the_original(nano, held):
-    beats, use = codec_rows(held, nano)
+    beats, use, tuned = codec_rows(held, nano)
     assert 0.8 < beats.value < 1.2 and beats.interval[0] <= beats.value <= beats.interval[1]
+    assert 0 <= tuned.value < 0.4, "the bundled codec pulls tones to multiples of 50 Hz"
     assert 0.3 < use.value <= 1
     rng = np.random.default_rng(0)
     broken = replace(held, decoded=0.1 * rng.standard_normal(held.audio.shape), codes=0 * held.codes)
-    beats, use = codec_rows(broken, nano)
+    beats, use, _ = codec_rows(broken, nano)
     assert beats.value < 0.7 and use.value == pytest.approx(1 / 256)
+
+
+def test_notes_that_keep_their_pitch_are_told_from_those_that_do_not(held):
+    import librosa
+
+    same, sharp = (
+        replace(held, decoded=librosa.effects.pitch_shift(held.audio, sr=16_000, n_steps=n)) for n in (0, 0.4)
+    )
+    assert tuning_row(same, 16_000).value > 0.9
+    assert tuning_row(sharp, 16_000).value < 0.1
 
 
 def test_health_finds_what_is_ill(held):

@@ -1,10 +1,10 @@
 """Rebuild the stills in figures/ that the README shows.
 
-    python tools/figures.py [--log runs/nano/log.jsonl] [--codec runs/codec/codec]
+    python tools/figures.py [NAME ...] [--model FOLDER] [--log runs/nano/log.jsonl] [--codec runs/codec/codec]
 
-`take.png` is made from the bundled clip with the defaults; `landmarks.png` shows what was seen in it; `training.png`
-has a panel for each stage in the given logs; `codec.png` shows what a codec of the full band keeps of four pieces;
-`prompts.png` shows what the model makes of five prompts without a video. A minute of one CPU core.
+`take` is made from the bundled clip with the defaults; `landmarks` shows what was seen in it; `prompts` shows what the
+model makes of five prompts without a video; `training` has a panel for each stage in the given logs; `codec` shows what
+a codec of the full band keeps of four pieces. Without names, those for which all is given. A minute of one CPU core.
 """
 
 from __future__ import annotations
@@ -31,33 +31,53 @@ STAGES = {
 def main() -> None:
     """Make the music, draw, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which (default: all that can be drawn)")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--adapter", default="bundled")
-    parser.add_argument("--log", type=Path, nargs="*", default=[], help="log.jsonl of trainings, for training.png")
-    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a codec of the full band, for codec.png")
+    parser.add_argument("--log", type=Path, nargs="*", default=[], help="log.jsonl of trainings")
+    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a codec of the full band")
     parser.add_argument("--output", type=Path, default=ROOT / "figures", help="folder (default: %(default)s)")
     options = parser.parse_args()
+    drawn = {
+        "take": lambda: plot_take(options.model, options.adapter),
+        "landmarks": plot_landmarks,
+        "prompts": lambda: plot_prompts(options.model),
+    }
+    if options.log:
+        drawn["training"] = lambda: plot_log(options.log)
+    if options.codec:
+        drawn["codec"] = lambda: plot_codec(options.codec)
+    if unknown := set(options.names) - set(drawn):
+        parser.error(f"cannot draw {', '.join(sorted(unknown))}; choose among {', '.join(drawn)}")
 
     import matplotlib
 
     matplotlib.use("Agg")
     matplotlib.rc_file(ROOT / "notebooks" / "matplotlibrc")
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name in options.names or drawn:
+        drawn[name]().savefig(options.output / f"{name}.png")
+        print("Wrote", options.output / f"{name}.png")
+
+
+def plot_take(model: str, adapter: str) -> Figure:
+    """The bundled clip with the defaults."""
     import expotion_lite as el
     from expotion_lite import plots
     from expotion_lite.assets import clip
 
-    options.output.mkdir(parents=True, exist_ok=True)
-    take = el.generate(clip(), PROMPT, model=options.model, adapter=options.adapter)
-    figure = plots.plot_take(take)
+    figure = plots.plot_take(el.generate(clip(), PROMPT, model=model, adapter=adapter))
     figure.set_size_inches(6.5, 6.2)  # smaller, so that its letters are larger: readable at half the page's width
-    figure.savefig(options.output / "take.png")
-    plots.plot_landmark_strip(clip(), take.landmarks, 4).savefig(options.output / "landmarks.png")
-    plot_prompts(options.model).savefig(options.output / "prompts.png")
-    if options.log:
-        plot_log(options.log).savefig(options.output / "training.png")
-    if options.codec:
-        plot_codec(options.codec).savefig(options.output / "codec.png")
-    print("Wrote", *sorted(path.name for path in options.output.glob("*.png")))
+    return figure
+
+
+def plot_landmarks() -> Figure:
+    """Four moments of the bundled clip."""
+    import expotion_lite as el
+    from expotion_lite import plots
+    from expotion_lite.assets import clip
+
+    return plots.plot_landmark_strip(clip(), el.extract_landmarks(clip()), 4)
 
 
 def plot_log(paths: list[Path]) -> Figure:
