@@ -204,6 +204,8 @@ class _Arranger:
             if last or step % (2 * self.style.steps) == 0:
                 self.step = self._chord_step(chord, self.step)
             pitch = 72 + 12 * self.style.octave + scale_pitch(self.tonic, self.mode, self.step)
+            if (pitch - chord.root) % 12 == 3 and (chord.classes[1] - chord.root) % 12 == 4:
+                pitch += 1  # the dominant's third is raised in minor: the melody goes along
             pitches.append(pitch)
             length = len(grid) - step if last else steps
             self._play(self.lead, bar, step, 0.95 * length, pitch, 1.0 if step % self.style.steps == 0 else 0.8)

@@ -19,12 +19,33 @@ LEVELS = ((0.45, ("quiet", "soft", "calm", "gentle")), (0.75, ("steady", "even",
           (2.0, ("energetic", "loud", "powerful", "intense")))  # fmt: skip
 MOODS = (("happy", "cheerful", "bright", "joyful", "uplifting"), ("sad", "dark", "melancholic", "tense", "moody"))
 DRUMS = ("drums", "drums", "percussion", "a drum kit", "a drum beat")
+COUNTED = ("anthem", "ballad", "beat", "march", "piece", "score", "soundscape", "soundtrack", "track", "tune", "waltz")
 METRES = {(4, 4): "4/4", (3, 4): "3/4", (2, 6): "6/8"}
 
 
 def tempo_word(tempo_bpm: float, rng: np.random.Generator) -> str:
     """The tempo in a word or two, each time another."""
     return str(rng.choice(next(words for bound, words in TEMPI if tempo_bpm <= bound)))
+
+
+def with_article(words: str) -> str:
+    """The words with "a" or "an" before them.
+
+    Example:
+        >>> with_article("upbeat waltz")
+        'an upbeat waltz'
+    """
+    return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}"
+
+
+def piece_of(style: str) -> str:
+    """A style as something that there can be one of.
+
+    Example:
+        >>> piece_of("slow waltz"), piece_of("roots reggae")
+        ('slow waltz', 'roots reggae piece')
+    """
+    return style if style.split()[-1] in COUNTED else f"{style} piece"
 
 
 def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True) -> str:
@@ -74,11 +95,15 @@ class _Facts:
     def plain(self) -> str:
         """Such as "a slow sad waltz with accordion and upright bass"."""
         words = self._maybe(0.5, self.tempo) + self._maybe(0.25, self.level) + self._maybe(0.7, self.mood)
-        text = " ".join([*words, self.style if self.rng.random() < 0.9 else "music"])
+        begin = str(self.rng.choice(["", "", "", "a", "some", "instrumental"]))
+        what = self.style if self.rng.random() < 0.8 else "music"
+        if begin == "a":
+            text = with_article(" ".join([*words, piece_of(what)]))
+        else:
+            text = " ".join([*([begin] if begin else []), *words, what])
         text += " with " + self._list() if self.rng.random() < 0.7 else ""
         text += f" in {self.piece.key} {self.piece.mode}" if self.rng.random() < 0.15 else ""
-        text += ", " + self.bpm if self.bpm and self.rng.random() < 0.5 else ""
-        return str(self.rng.choice(["", "", "a piece of ", "some ", "instrumental "])) + text
+        return text + (", " + self.bpm if self.bpm and self.rng.random() < 0.5 else "")
 
     def tags(self) -> str:
         """Such as "waltz, accordion, upright bass, wistful, 96 bpm"."""
@@ -89,19 +114,26 @@ class _Facts:
     def request(self) -> str:
         """Such as "play a wistful waltz played by accordion and upright bass"."""
         ask = str(self.rng.choice(["play", "give me", "I would like", "make", "compose"]))
-        what = " ".join([*self._maybe(0.5, self.tempo), self.mood, self.style])
-        return f"{ask} {'an' if what[0] in 'aeiou' else 'a'} {what} played by {self._list()}" + (
-            f", {self.bpm}" if self._maybe(0.6, self.bpm) else ""
-        )
+        what = with_article(" ".join([*self._maybe(0.5, self.tempo), self.mood, piece_of(self.style)]))
+        return f"{ask} {what} played by {self._list()}" + (f", {self.bpm}" if self._maybe(0.6, self.bpm) else "")
 
     def long(self) -> str:
         """Such as people's long descriptions, sentence by sentence."""
-        first = f"An instrumental {self.style} track that sounds {self.mood} and {self.level}."
-        second = f" It features {self._list()}."
+        mood, level, what = self.mood, self.level, piece_of(self.style)
+        first = self.rng.choice([
+            f"An instrumental {what} that sounds {mood} and {level}.",
+            f"This is {with_article(f'{mood}, {level} {what}')}.",
+            f"The recording is {with_article(f'{level} {what}')}, {mood} throughout.",
+            f"The style is {self.style}. The mood is {mood}, the dynamics are {level}.",
+        ])  # fmt: skip
+        second = str(
+            self.rng.choice([" It features {}.", " The instruments are {}.", " One hears {}.", " Played by {}."])
+        )
+        second = second.format(self._list())
         rest = [
             f" The tempo is {self.tempo}." if self.tempo else "",
             f" It moves at {round(self.piece.tempo_bpm)} bpm." if self.bpm else "",
             f" The metre is {self.metre}.",
             f" The key is {self.piece.key} {self.piece.mode}.",
         ]
-        return first + second + "".join(text for text in rest if text and self.rng.random() < 0.4)
+        return str(first) + second + "".join(text for text in rest if text and self.rng.random() < 0.4)

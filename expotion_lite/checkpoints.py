@@ -53,10 +53,11 @@ def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: torch.optim.
         module.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise ExpotionError(f"{path} belongs to a model of another size; train in another folder.") from error
-    parameters = dict(module.named_parameters())
+    parameters, fused = dict(module.named_parameters()), optimizer.defaults.get("fused")
     for key, value in moments.items():
         kind, name = key.split("/", 1)
-        optimizer.state[parameters[name]][kind] = value.to(parameters[name].device) if kind != "step" else value
+        stays = kind == "step" and not fused  # only a fused optimizer counts its steps on the device
+        optimizer.state[parameters[name]][kind] = value if stays else value.to(parameters[name].device)
     return state
 
 
@@ -123,8 +124,8 @@ def train_for(
     state = {"step": 0, "seconds": 0.0}
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, module, optimizer)
-        _forget_after(folder / "log.jsonl", name, state["step"])
         print(f"{name}: resumes at step {state['step']}, {state['seconds'] / 60:.1f} min", flush=True)
+    _forget_after(folder / "log.jsonl", name, state["step"])
     peaks = [group.setdefault("peak_lr", group["lr"]) for group in optimizer.param_groups]
     budget, saved, sums, count = hours * 3600, time.monotonic(), {}, 0
 

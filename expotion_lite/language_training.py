@@ -26,8 +26,8 @@ from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .musicgen import MusicGen, inputs_and_labels
 from .streams import WORKERS, ahead
 
-WINDOW = 500  # frames: 10 s
-PIECE_S = 14.0
+WINDOW = 500  # frames
+PIECE_S = WINDOW / 50
 TEXT_DROPOUT = 0.15
 SPECIAL = ("<pad>", "</s>", "<unk>")
 SAMPLED = (  # what a model in training is asked for, to be listened to
@@ -39,17 +39,14 @@ SAMPLED = (  # what a model in training is asked for, to be listened to
 )
 
 
-def caption_of(band: Band, seed: int, variant: int) -> str:
-    """One of the many captions of the piece with this seed."""
-    return band.describe(band.compose(seed, PIECE_S), np.random.default_rng([seed, variant]))
-
-
 def new_tokenizer(band: Band, n_captions: int = 6000) -> T5Tokenizer:
     """A unigram tokenizer in T5's class.
 
     Every word of the band's captions is a piece, and so is every ASCII character, so that other words are spelled out.
     """
-    words = Counter(word for i in range(n_captions) for word in _words(caption_of(band, TRAIN_SEEDS + i, 0)))
+    seeds = range(TRAIN_SEEDS, TRAIN_SEEDS + n_captions)
+    captions = (band.describe(band.compose(seed, PIECE_S), np.random.default_rng([seed, 0])) for seed in seeds)
+    words = Counter(word for caption in captions for word in _words(caption))
     total = sum(words.values())
     pieces = [(token, 0.0) for token in SPECIAL] + [("\u2581", -8.0)]
     pieces += [("\u2581" + word, math.log(count / total)) for word, count in sorted(words.items())]
@@ -109,18 +106,17 @@ def start_numbers_as_neighbours(model: MusicgenForConditionalGeneration, tokeniz
 def fresh_pieces(band: Band, first_seed: int, size: int, i: int) -> tuple[torch.Tensor, list[str]]:
     """Batch number i of pieces that no other batch has: audio (size, N) float32, and a caption of each."""
     seeds = range(first_seed + i * size, first_seed + (i + 1) * size)
-    audio = np.stack([band.play(band.compose(seed, PIECE_S), SAMPLE_RATE) for seed in seeds])
-    return torch.from_numpy(audio), [caption_of(band, seed, 1) for seed in seeds]
+    pieces = [band.compose(seed, PIECE_S) for seed in seeds]
+    audio = np.stack([band.play(piece, SAMPLE_RATE) for piece in pieces])
+    captions = [band.describe(p, np.random.default_rng([s, 1])) for p, s in zip(pieces, seeds, strict=True)]
+    return torch.from_numpy(audio), captions
 
 
 @torch.no_grad()
-def encode_pieces(codec: EncodecModel, audio: torch.Tensor, i: int) -> torch.Tensor:
-    """Codes of one window of each piece, at a place that is drawn by the number i: (B, K, WINDOW) int64."""
-    starts = np.random.default_rng([7, i]).integers(0, round((PIECE_S - WINDOW / 50) * SAMPLE_RATE), size=len(audio))
-    samples = WINDOW * SAMPLE_RATE // 50
-    clips = torch.stack([each[start : start + samples] for each, start in zip(audio, starts, strict=True)])
+def encode_pieces(codec: EncodecModel, audio: torch.Tensor) -> torch.Tensor:
+    """Codes (B, K, WINDOW) int64 of pieces (B, N)."""
     with torch.autocast(codec.device.type, torch.bfloat16):  # as good: one code in ten differs, the sound does not
-        return codec.encode(clips[:, None].to(codec.device)).audio_codes[0]
+        return codec.encode(audio[:, None].to(codec.device)).audio_codes[0]
 
 
 def tokens_of(tokenizer: T5Tokenizer, captions: list[str], i: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -170,7 +166,7 @@ def train_language(
 
     def step(i: int, progress: float) -> dict[str, float]:
         audio, captions = pieces(i)
-        loss = loss_of(encode_pieces(codec, audio, i), *tokens_of(tokenizer, captions, i))
+        loss = loss_of(encode_pieces(codec, audio), *tokens_of(tokenizer, captions, i))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -180,7 +176,7 @@ def train_language(
     held_out = []
     for i in range(4):
         audio, captions = fresh_pieces(band, 0, 8, i)
-        held_out.append((encode_pieces(codec, audio, i), *tokens_of(tokenizer, captions, i)))
+        held_out.append((encode_pieces(codec, audio), *tokens_of(tokenizer, captions, i)))
 
     @torch.no_grad()
     def validate() -> dict[str, float]:

@@ -72,7 +72,7 @@ def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
     audio = np.stack([band.play(piece, musicgen.sample_rate) for piece in pieces])
     parts = [encode(musicgen, torch.from_numpy(audio[i : i + 8])) for i in range(0, n, 8)]
     decoded = np.concatenate([decode(musicgen, part).numpy() for part in parts])
-    return Corpus(pieces, audio, decoded, torch.cat(parts).numpy())
+    return Corpus(pieces, audio, decoded, torch.cat(parts).cpu().numpy())
 
 
 def sing(
@@ -92,7 +92,7 @@ def sing(
         chosen = Settings(seed=i, **settings)
         codes.append(sample_codes(musicgen, decoder, text, round(SECONDS * musicgen.frame_rate), chosen))
         print(f"  {min(i + batch, len(prompts))} of {len(prompts)} clips", file=sys.stderr, flush=True)
-    return np.concatenate([decode(musicgen, part).numpy() for part in codes]), torch.cat(codes).numpy()
+    return np.concatenate([decode(musicgen, part).numpy() for part in codes]), torch.cat(codes).cpu().numpy()
 
 
 def embeddings(audio: np.ndarray, sample_rate: int) -> np.ndarray:

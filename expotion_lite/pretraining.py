@@ -47,9 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--hours", type=float, default=1.2, help="of training in all (default: %(default)s)")
     parser.add_argument("--examples", type=int, default=1600, help="synthetic performances for the adapter")
-    parser.add_argument("--band", choices=("first", "full"), default="first", help="whose music (default: %(default)s)")
-    parser.add_argument("--filters", type=int, default=16, help="width of a new codec (default: %(default)s)")
-    parser.add_argument("--codebook-size", type=int, default=256, help="of a new codec (default: %(default)s)")
+    parser.add_argument("--band", choices=("first", "full"), default="full", help="whose music (default: %(default)s)")
+    parser.add_argument("--filters", type=int, default=32, help="width of a new codec (default: %(default)s)")
+    parser.add_argument("--codebook-size", type=int, default=1024, help="of a new codec (default: %(default)s)")
     parser.add_argument(
         "--opponent", type=float, default=0.0, metavar="SHARE",
         help="of the codec's time, against a discriminator; needs a GPU's number of steps (default: %(default)s)",
@@ -67,8 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
     options = parser.parse_args(arguments)
     try:
-        if not 0 <= options.opponent <= 1:
-            raise ExpotionError(f"--opponent is a share of the time, from 0 to 1, not {options.opponent:g}.")
+        if not 0 <= options.opponent < 1:
+            raise ExpotionError(f"--opponent is a share of the time, 0 or more and below 1, not {options.opponent:g}.")
         train(options)
     except ExpotionError as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
@@ -80,7 +80,7 @@ def train(options: argparse.Namespace) -> None:
     from .adapter import BUNDLED
     from .musicgen import NANO, device_named, load
 
-    settings = ("hours", "examples", "band", "filters", "codebook_size", "opponent", "width", "layers")
+    settings = ("hours", "examples", "band", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
     plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
     plan |= {"codec": _digest(options.codec)} if options.codec else {}
     device = str(device_named(options.device))
