@@ -119,7 +119,7 @@ class _Arranger:
         draw = lambda choices: choices[int(rng.integers(len(choices)))]  # noqa: E731
         self.bass, self.comp, self.lead = draw(style.bass), draw(style.chords), draw(style.lead)
         self.pad = draw(style.pad) if style.pad else None
-        self.bass_grid, self.chord_grid = draw(style.bass_grid), draw(style.chord_grids)
+        self.bass_grid, self.chord_grid = draw(style.bass_grids), draw(style.chord_grids)
         self.motifs = [(draw(style.lead_grids), rng.choice([-2, -1, -1, 0, 1, 1, 2], size=16)) for _ in range(2)]
         known = JAZZ if style.jazz and mode in JAZZ else PROGRESSIONS
         degrees = draw(known[mode])
@@ -203,20 +203,20 @@ class _Arranger:
             last = place == 3 and i == len(strokes) - 1
             if last or step % (2 * self.style.steps) == 0:
                 self.step = self._chord_step(chord, self.step)
-            pitch = 72 + 12 * self.style.octave + scale_pitch(self.tonic, self.mode, self.step)
+            pitch = 72 + scale_pitch(self.tonic, self.mode, self.step)
             if (pitch - chord.root) % 12 == 3 and (chord.classes[1] - chord.root) % 12 == 4:
                 pitch += 1  # the dominant's third is raised in minor: the melody goes along
             pitches.append(pitch)
             length = len(grid) - step if last else steps
             self._play(self.lead, bar, step, 0.95 * length, pitch, 1.0 if step % self.style.steps == 0 else 0.8)
             self.step += int(contour[i])
-            if not LOW <= 72 + 12 * self.style.octave + scale_pitch(self.tonic, self.mode, self.step) <= HIGH:
+            if not LOW <= 72 + scale_pitch(self.tonic, self.mode, self.step) <= HIGH:
                 self.step -= 2 * int(contour[i])
         self.peaks.append(self._time(bar, strokes[int(np.argmax(pitches))][0]))
 
     def _chord_step(self, chord: Chord, step: int) -> int:
         """The nearest degree of the scale that belongs to the chord and lies in a lead's range."""
-        centre = 72 + 12 * self.style.octave
+        centre = 72
         tones = [degree for degree in range(-14, 15) if (degree - chord.degree) % 7 in (0, 2, 4)]
         near = [d for d in tones if LOW <= centre + scale_pitch(self.tonic, self.mode, d) <= HIGH]
         return min(near, key=lambda degree: abs(degree - step))

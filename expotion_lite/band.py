@@ -87,10 +87,10 @@ class Piece:
         tempo_bpm: beats a minute, constant.
         beats: (B,) beat times; `downbeats`: (D,) the first beat of each bar.
         accents: (A,) starts of sections and peaks of the melody.
-        key: tonic, one of `KEYS`; `mode`: "major" or "minor".
+        key: tonic, one of `KEYS`; `mode`: "major", "minor" or, in the full band, another of `harmony.MODES`.
         energy: (F,) 0..1 at 50 Hz, how strongly the band plays.
-        style: one of `STYLES`; `instruments`: who plays, drums included.
-        caption: the piece in words.
+        style: one of the band's; `instruments`: who plays, drums included.
+        caption: the piece in words; "" in the full band, whose captions are drawn each time anew.
         notes: every note.
         chords: (time, name) of every chord, such as (0.8, "Am7"); `sections`: (S,) where sections begin.
         beats_per_bar: of the metre.

@@ -98,7 +98,7 @@ def _start_encoder(layers: list[torch.nn.Module], x: torch.Tensor, analysis: tor
                     weight[one + kept * phase, one, stride - stride // 2 + phase] = 1.0
                 kept *= stride
             _set(layer.conv, weight, bias, kept)
-        x = _step(layer, x, kept)
+        x = _pass_on(layer, x, kept)
     return x
 
 
@@ -130,11 +130,11 @@ def _start_decoder(layers: list[torch.nn.Module], x: torch.Tensor, synthesis: to
                 weight[one + len(one) * phase, one, stride - stride // 2 + phase] = 1.0
             _set(layer.conv, weight, torch.zeros_like(layer.conv.bias), kept)
             kept //= stride
-        x = _step(layer, x, kept)
+        x = _pass_on(layer, x, kept)
 
 
-def _step(layer: torch.nn.Module, x: torch.Tensor, kept: int) -> torch.Tensor:
-    """Let a residual block and an LSTM leave the first `kept` channels alone; return what the layer makes of x."""
+def _pass_on(layer: torch.nn.Module, x: torch.Tensor, kept: int) -> torch.Tensor:
+    """What a layer makes of x; if it is a residual block or an LSTM, it first learns to leave `kept` channels alone."""
     if isinstance(layer, EncodecResnetBlock):
         eye = torch.eye(x.shape[1], device=x.device)[:, :, None]
         _set(layer.shortcut.conv, eye, torch.zeros_like(x[0, :, 0]), kept)

@@ -21,11 +21,11 @@ class Style:
         tempo_bpm: slowest and fastest, beats a minute.
         names: how people call it in captions; `moods`: words that fit, in a bright mode and in a dark one.
         bass, chords, lead: instruments of which one is drawn; `pad`: joins in the strongest sections.
-        bass_grid, chord_grids, lead_grids: see above; of the last two, some are drawn.
+        bass_grids, chord_grids, lead_grids: see above; one of the bass and of the chords, two of the lead are drawn.
         drums: instrument and grid.
         beats: in a bar; `steps`: of the grid in a beat.
         swing: how late the second eighth of a beat is, in beats.
-        modes: that it may be in; `jazz`: sevenths and ii-V-I progressions; `octave`: of the lead, 0 is around C5.
+        modes: that it may be in; `jazz`: sevenths and ii-V-I progressions.
         feel: sd of what strokes miss the beat by, in seconds.
     """
 
@@ -35,7 +35,7 @@ class Style:
     bass: tuple[str, ...]
     chords: tuple[str, ...]
     lead: tuple[str, ...]
-    bass_grid: tuple[str, ...]
+    bass_grids: tuple[str, ...]
     chord_grids: tuple[str, ...]
     lead_grids: tuple[str, ...]
     drums: tuple[tuple[str, str], ...] = ()
@@ -45,7 +45,6 @@ class Style:
     swing: float = 0.0
     modes: tuple[str, ...] = ("major", "minor")
     jazz: bool = False
-    octave: int = 0
     feel: float = 0.004
 
 
@@ -121,7 +120,7 @@ STYLES = {
         ("1.1.8.1.1.1.8.1.", "1.5.8.5.1.5.8.5."), ("1231231212312312", "1.2.3.2.1.2.3.2."),
         ("x.x.x.x.x-x-x-x-", "x---x.x.x---x.x.", "x.xxx.x.x.xxx-x-"),
         (("kick", "X.......X......."), ("snare", "....X.......X..."), ("hat", "x.x.x.x.x.x.x.xx")),
-        octave=0, feel=0.0,
+        feel=0.0,
     ),
     "bossa nova": Style(
         (110, 150), ("bossa nova", "Brazilian bossa nova", "soft Latin jazz"),

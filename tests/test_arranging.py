@@ -14,14 +14,14 @@ from expotion_lite.styles import STYLES
 
 
 def grids(style):
-    return (*style.bass_grid, *style.chord_grids, *style.lead_grids, *(grid for _, grid in style.drums))
+    return (*style.bass_grids, *style.chord_grids, *style.lead_grids, *(grid for _, grid in style.drums))
 
 
 @pytest.mark.parametrize("name", STYLES)
 def test_every_grid_is_a_bar_long_and_says_what_it_can(name):
     style = STYLES[name]
     assert {len(grid) for grid in grids(style)} == {style.beats * style.steps}
-    assert all(re.fullmatch(r"[.\-1358w]+", grid) for grid in style.bass_grid)
+    assert all(re.fullmatch(r"[.\-1358w]+", grid) for grid in style.bass_grids)
     assert all(re.fullmatch(r"[.\-x1-4]+", grid) for grid in style.chord_grids)
     assert all(re.fullmatch(r"[.\-x]+", grid) for grid in style.lead_grids)
     assert all(re.fullmatch(r"[.Xxo]+", grid) for _, grid in style.drums)
