@@ -12,13 +12,16 @@ from expotion_lite.musicgen import load
 from expotion_lite.nano_evaluation import (
     Judge,
     Row,
+    balanced_accuracy,
     codec_alone,
     codec_rows,
     corpus,
     embeddings,
     evaluate_codec,
+    families_row,
     health_rows,
     peak_mb,
+    players_of,
     plays,
     prompt_for,
     quality_rows,
@@ -74,28 +77,42 @@ def test_notes_that_keep_their_pitch_are_told_from_those_that_do_not(held):
 
 def test_health_finds_what_is_ill(held):
     audio, codes = held.audio[:4].copy(), held.codes[:4].copy()
-    audio[0], audio[1] = 0, np.sign(audio[1])
+    audio[0, 40_000:90_000], audio[1] = 0, np.sign(audio[1])
     audio[2] = 0.1 * np.random.default_rng(0).standard_normal(audio.shape[1])
-    codes[3, 0, 100:220] = 7
-    values = {row.what: row.value for row in health_rows(audio, codes)}
+    codes[3, 2, 100:220] = 7
+    rows = health_rows(audio, codes, held, 16_000)
+    values = {row.what: row.value for row in rows}
     assert values["health: silent"] == values["health: clipped"] == values["health: stuck"] == 0.25
     assert values["health: noise-like"] >= 0.25
-    assert not any(row.value for row in health_rows(held.audio[4:], held.codes[4:]))
+    well = health_rows(held.audio[4:], held.codes[4:], held, 16_000)
+    assert not any(row.value for row in well)
+    assert all(row.interval[0] == 0 and 0.3 < row.interval[1] < 0.6 for row in well), "six clips prove little"
 
 
 def test_the_judge_learns_styles_and_instruments(held, heard):
     judge = Judge(heard, held.pieces)
     assert judge.right_style(heard, held.pieces).mean() > 0.9
-    assert judge.right_families(heard, held.pieces).mean() > 0.9
     others = held.pieces[1:] + held.pieces[:1]
     assert judge.right_style(heard, others).mean() < 0.5
     assert 0 < plays(held.pieces, "drums").mean() <= 1
+    row = families_row(judge, held, {"decoded": heard, "asked": heard})
+    assert row.value > 0.9 and row.interval[0] <= row.value <= row.interval[1] <= 1
+    turned = families_row(judge, held, {"decoded": heard, "asked": np.roll(heard, 3, axis=0)})
+    assert turned.value < row.value - 0.2
+
+
+def test_balanced_accuracy_is_half_for_who_always_says_the_same():
+    truth = {"drums": np.array([True] * 9 + [False]), "piano": np.array([False] * 10)}
+    always = {name: np.ones(10, bool) for name in truth}
+    assert balanced_accuracy(always, truth) == pytest.approx(1 / 3)  # drums: 1 and 0; piano, which never plays: 0
+    assert balanced_accuracy(truth, truth) == 1
 
 
 def test_distances_grow_with_what_is_different(heard):
     noise = embeddings(0.1 * np.random.default_rng(1).standard_normal((10, 160_000)).astype(np.float32), 16_000)
     rows = quality_rows({"band": heard, "the same": heard, "noise": noise}, (heard[:5], heard[5:]))
     assert rows[0].value == pytest.approx(0, abs=1e-3) and rows[1].value > 1
+    assert rows[1].interval[0] < rows[1].value < rows[1].interval[1]
 
 
 def test_loudness_does_not_count(held):
@@ -106,13 +123,15 @@ def test_nano_sings_what_it_is_asked(nano, held):
     audio, codes = sing(nano, [prompt_for(held.pieces[0]), "techno"])
     assert audio.shape == (2, 160_000) and codes.shape == (2, 4, 500)
     assert held.pieces[0].style in prompt_for(held.pieces[0])
+    assert held.pieces[0].style not in players_of(held.pieces[0])
 
 
 def test_prompts_for_a_tempo_name_what_the_band_plays_at_that_tempo():
     from expotion_lite.bands import BANDS
 
-    prompts, wanted = tempo_prompts(BANDS["full"], 16_000, 6)
+    prompts, pieces, wanted = tempo_prompts(BANDS["full"], 16_000, 6)
     assert wanted[0] == 60 and wanted[-1] == 170 and len(prompts) == 6
+    assert [piece.tempo_bpm for piece in pieces] == list(wanted)
     for prompt, bpm in zip(prompts, wanted, strict=True):
         style, said = prompt.split(", ")
         low, high = BANDS["full"].styles[style].tempo_bpm
