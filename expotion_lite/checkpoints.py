@@ -121,6 +121,8 @@ def train_for(
     import torch
 
     checkpoint = folder / f"{name}.safetensors"
+    for unfinished in folder.glob(f".{name}-*.safetensors"):  # a kill while one was being written
+        unfinished.unlink()
     state = {"step": 0, "seconds": 0.0}
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, module, optimizer)

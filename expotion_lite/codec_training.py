@@ -196,6 +196,11 @@ def train_codec(
     return codec.eval()
 
 
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 inside, on a GPU; on a CPU convolutions gain nothing from it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu")
+
+
 def train_whole(
     codec: EncodecModel,
     quantiser: Quantiser,
@@ -220,10 +225,13 @@ def train_whole(
 
     def step(i: int, progress: float) -> dict[str, float]:
         audio = audio_of(i)
-        latents = codec.encoder(audio)
+        with mixed_precision(audio.device):
+            latents = codec.encoder(audio).float()
         quantised, commitment, _ = quantiser(latents, update=True)
         commitment = commitment / latents.detach().var(dim=(0, 2)).mean()
-        mel, wave = reconstruction_loss(codec.decoder(quantised)[..., : audio.shape[-1]], audio)
+        with mixed_precision(audio.device):
+            decoded = codec.decoder(quantised)[..., : audio.shape[-1]].float()
+        mel, wave = reconstruction_loss(decoded, audio)
         optimizer.zero_grad()
         (mel + WAVE * wave + COMMITMENT * commitment).backward()
         torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
@@ -263,9 +271,11 @@ def train_decoder(
 
     def step(i: int, progress: float) -> dict[str, float]:
         audio = audio_of(i)
-        with torch.no_grad():
-            latents, _, _ = quantiser(codec.encoder(audio), update=False)
-        decoded = codec.decoder(latents)[..., : audio.shape[-1]]
+        with torch.no_grad(), mixed_precision(audio.device):
+            latents = codec.encoder(audio).float()
+        latents, _, _ = quantiser(latents, update=False)
+        with mixed_precision(audio.device):
+            decoded = codec.decoder(latents)[..., : audio.shape[-1]].float()
         optimizer.zero_grad()
         real = opponent(audio)
         telling = discriminator_loss(real, opponent(decoded.detach()))

@@ -206,12 +206,10 @@ def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int)
 
 
 def export(source: Path, target: Path) -> None:
-    """Put trained weights where `load("nano")` and the bundled adapter are looked for."""
-    import shutil
-
-    target.mkdir(parents=True, exist_ok=True)
-    for file in source.iterdir():
-        shutil.copy2(file, target / file.name)
+    """Put trained files where the bundled nano or adapter is looked for: each one whole, weights last."""
+    for file in sorted(source.iterdir(), key=lambda file: file.suffix == ".safetensors"):
+        with writing(target / file.name, overwrite=True) as temporary:
+            temporary.write_bytes(file.read_bytes())
 
 
 if __name__ == "__main__":
