@@ -1,8 +1,8 @@
-"""How nano's codec is trained: from a lapped transform, with its residual quantiser, then the decoder with an opponent.
+"""How nano's codec is trained: an autoencoder, then with its residual quantiser, then the decoder with an opponent.
 
 transformers' `EncodecModel` holds the weights but has no training of its codebooks, so the straight-through step and
 the running means of the codebooks (van den Oord 2017, appendix A.1; Zeghidour 2021, SoundStream) are written out here.
-`codec_start` says where it starts. The last stage leaves the encoder and the codebooks alone: what the codes mean
+`codec_start` says where it starts, and why. The last stage leaves encoder and codebooks alone: what the codes mean
 stays, how they sound gets better.
 """
 
@@ -19,17 +19,18 @@ from transformers import EncodecConfig, EncodecModel
 
 from .bands import Band
 from .checkpoints import train_for
-from .codec_start import start_as_transform
+from .codec_start import hold_the_organ, semitone_spectrum, start_as_organ
 from .discriminator import Discriminator, deceiving_loss, discriminator_loss
 from .streams import WORKERS, ahead
 
 SAMPLE_RATE = 16_000
 TRAIN_SEEDS = 1_000_000  # pieces from here on train nano; smaller seeds are held out
-STAGE_SEEDS = {"quantised": 20_000_000, "opponent": 40_000_000}  # each has songs of its own
+STAGE_SEEDS = {"autoencoder": 0, "quantised": 20_000_000, "opponent": 40_000_000}  # each has songs of its own
 PIECES, PIECE_S, CROP_S = 4, 6.0, 0.64  # fresh pieces a step, their length, and that of the clips cut from them
-LR = 2e-4  # at 3.5e-4 the gradients grew tenfold within 500 steps
-ENCODER_LR = 0.2 * LR  # codebooks cannot follow fast latents
-WAVE, COMMITMENT = 0.3, 0.2  # weights of these losses beside the log-mel error
+LR = 4e-4
+SLOW = 0.1  # share of it for the encoder once there are codebooks, which cannot follow fast latents
+LATENT_NOISE = 0.1  # in the first stage, relative to the latents' spread
+COMMITMENT = 0.2  # weight of this loss beside the spectral ones
 
 
 def new_codec(filters: int = 32, codebook_size: int = 1024, hidden: int = 128) -> EncodecModel:
@@ -79,11 +80,14 @@ def log_mels(audio: torch.Tensor) -> list[torch.Tensor]:
 
 
 def reconstruction_loss(decoded: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(log-mel L1 over three resolutions, waveform L1 relative to the audio's), of (B, 1, N) each."""
+    """(log-mel L1 over three resolutions, log L1 of the spectrum by semitones), of (B, 1, N) each.
+
+    The second tells low notes apart, whose distance is less than a mel band. Neither minds the phase.
+    """
     pairs = zip(log_mels(decoded[:, 0]), log_mels(audio[:, 0]), strict=True)
     mel = sum((a - b).abs().mean() for a, b in pairs) / 3
-    wave = (decoded - audio).abs().mean() / audio.abs().mean().clamp(min=1e-3)
-    return mel, wave
+    ours, theirs = (torch.log1p(semitone_spectrum(x[:, 0], SAMPLE_RATE, 320) / 2e-5) for x in (decoded, audio))
+    return mel, (ours - theirs).abs().mean()
 
 
 class Quantiser:
@@ -178,68 +182,75 @@ def train_codec(
     torch.manual_seed(0)
     device, quantiser = codec.device, Quantiser(codec)
     held_out = crops(band, 0, pieces=16, each=1, seconds=4.0).to(device)
-    if not any((folder / f"{stage}.safetensors").exists() for stage in STAGE_SEEDS):
-        start_as_transform(codec, crops(band, TRAIN_SEEDS, 16, 6, CROP_S).to(device))
+    if not (folder / "autoencoder.safetensors").exists():
+        start_as_organ(codec, crops(band, TRAIN_SEEDS, 16, 6, CROP_S).to(device))
+    hold_the_organ(codec)
+
+    def clips(stage: str) -> Callable[[int], torch.Tensor]:
+        fresh = ahead(partial(_clips, band, stage, batch), workers)
+        return lambda i: fresh(i).to(device)
+
+    def validate(quantised: bool = True) -> dict[str, float]:
+        with torch.no_grad():
+            latents, log = codec.encoder(held_out), {}
+            if quantised:
+                latents, _, perplexity = quantiser(latents, update=False)
+                log["perplexity"] = min(perplexity)
+            mel, pitch = reconstruction_loss(codec.decoder(latents)[..., : held_out.shape[-1]], held_out)
+        return {"mel": float(mel), "pitch": float(pitch)} | log
+
+    hours, left = (1 - opponent) * hours, opponent * hours
+    train_whole(codec, None, clips("autoencoder"), partial(validate, False), folder, 0.4 * hours)
+    if not (folder / "quantised.safetensors").exists():
         quantiser.fit(sample_latents(codec, band))
-
-    @torch.no_grad()
-    def validate() -> dict[str, float]:
-        latents, _, perplexity = quantiser(codec.encoder(held_out), update=False)
-        mel, wave = reconstruction_loss(codec.decoder(latents)[..., : held_out.shape[-1]], held_out)
-        return {"mel": float(mel), "wave": float(wave), "perplexity": min(perplexity)}
-
-    for stage, train, share in (("quantised", train_whole, 1 - opponent), ("opponent", train_decoder, opponent)):
-        if share == 0:
-            continue
-        clips = ahead(partial(_clips, band, stage, batch), workers)
-        train(codec, quantiser, lambda i, clips=clips: clips(i).to(device), validate, folder, share * hours)
+    train_whole(codec, quantiser, clips("quantised"), validate, folder, 0.6 * hours)
+    if opponent:
+        train_decoder(codec, quantiser, clips("opponent"), validate, folder, left)
     return codec.eval()
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 inside, on a GPU; on a CPU convolutions gain nothing from it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu")
 
 
 def train_whole(
     codec: EncodecModel,
-    quantiser: Quantiser,
+    quantiser: Quantiser | None,
     audio_of: Callable[[int], torch.Tensor],
     validate: Callable[[], dict[str, float]],
     folder: Path,
     hours: float,
 ) -> None:
-    """Train encoder, codebooks and decoder together, in place.
+    """Train encoder and decoder together, in place, with codebooks between them or with noise in their stead.
 
     Args:
-        codec: started by `start_as_transform`, its codebooks fitted by `quantiser`.
+        codec: started by `start_as_organ`.
+        quantiser: over the codec's codebooks, which have been fitted; None leaves them out.
         audio_of: the number of a step to clips (B, 1, N).
         validate: what to measure on held-out clips.
         folder: for the checkpoint and the log; hours: of training in all.
     """
+    stage = "quantised" if quantiser else "autoencoder"
     groups = [
-        {"params": list(codec.encoder.parameters()), "lr": ENCODER_LR},
+        {"params": list(codec.encoder.parameters()), "lr": SLOW * LR if quantiser else LR},
         {"params": list(codec.decoder.parameters()), "lr": LR},
     ]
     optimizer = torch.optim.AdamW(groups, betas=(0.8, 0.99), weight_decay=1e-4, fused=True)
 
     def step(i: int, progress: float) -> dict[str, float]:
         audio = audio_of(i)
-        with mixed_precision(audio.device):
-            latents = codec.encoder(audio).float()
-        quantised, commitment, _ = quantiser(latents, update=True)
-        commitment = commitment / latents.detach().var(dim=(0, 2)).mean()
-        with mixed_precision(audio.device):
-            decoded = codec.decoder(quantised)[..., : audio.shape[-1]].float()
-        mel, wave = reconstruction_loss(decoded, audio)
+        latents, log, extra = codec.encoder(audio), {}, 0.0
+        if quantiser:
+            spread = latents.detach().var(dim=(0, 2)).mean()
+            latents, commitment, _ = quantiser(latents, update=True)
+            extra = COMMITMENT * commitment / spread
+            log["commitment"] = float((commitment / spread).detach())
+        else:
+            latents = latents + LATENT_NOISE * latents.detach().std() * torch.randn_like(latents)
+        mel, pitch = reconstruction_loss(codec.decoder(latents)[..., : audio.shape[-1]], audio)
         optimizer.zero_grad()
-        (mel + WAVE * wave + COMMITMENT * commitment).backward()
+        (mel + pitch + extra).backward()
         torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
         optimizer.step()
-        losses = {"mel": mel, "wave": wave, "commitment": commitment}
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        return {"mel": float(mel.detach()), "pitch": float(pitch.detach())} | log
 
-    train_for(hours, folder, "quantised", codec, optimizer, step, validate=validate)
+    train_for(hours, folder, stage, codec, optimizer, step, validate=validate)
 
 
 def train_decoder(
@@ -271,24 +282,22 @@ def train_decoder(
 
     def step(i: int, progress: float) -> dict[str, float]:
         audio = audio_of(i)
-        with torch.no_grad(), mixed_precision(audio.device):
-            latents = codec.encoder(audio).float()
-        latents, _, _ = quantiser(latents, update=False)
-        with mixed_precision(audio.device):
-            decoded = codec.decoder(latents)[..., : audio.shape[-1]].float()
+        with torch.no_grad():
+            latents, _, _ = quantiser(codec.encoder(audio), update=False)
+        decoded = codec.decoder(latents)[..., : audio.shape[-1]]
         optimizer.zero_grad()
         real = opponent(audio)
         telling = discriminator_loss(real, opponent(decoded.detach()))
         telling.backward()
         opponent.requires_grad_(False)
         verdict, apart = deceiving_loss(real, opponent(decoded))
-        mel, wave = reconstruction_loss(decoded, audio)
-        (mel + WAVE * wave + min(1.0, i / 300) * (0.1 * verdict + 0.4 * apart)).backward()
+        mel, pitch = reconstruction_loss(decoded, audio)
+        (mel + pitch + min(1.0, i / 300) * (0.1 * verdict + 0.4 * apart)).backward()
         opponent.requires_grad_(True)
         torch.nn.utils.clip_grad_norm_(codec.decoder.parameters(), 1.0)
         torch.nn.utils.clip_grad_norm_(opponent.parameters(), 1.0)
         optimizer.step()
-        losses = {"mel": mel, "wave": wave, "telling": telling, "verdict": verdict, "apart": apart}
+        losses = {"mel": mel, "pitch": pitch, "telling": telling, "verdict": verdict, "apart": apart}
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     train_for(hours, folder, "opponent", trained, optimizer, step, validate=validate)

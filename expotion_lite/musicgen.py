@@ -254,7 +254,7 @@ def encode(musicgen: MusicGen, audio: torch.Tensor) -> torch.Tensor:
 
 
 def decode(musicgen: MusicGen, codes: torch.Tensor, *, chunk: int = 500, margin: int = 25) -> torch.Tensor:
-    """Codes to audio, in chunks that overlap by `margin` frames so that memory stays bounded.
+    """Codes to audio. What has a memory runs over all frames; the rest in chunks, so that memory stays bounded.
 
     Args:
         codes: (B, K, T) integers.
@@ -267,11 +267,18 @@ def decode(musicgen: MusicGen, codes: torch.Tensor, *, chunk: int = 500, margin:
 
     codec, n_frames = musicgen.model.audio_encoder, codes.shape[-1]
     hop = round(musicgen.sample_rate / musicgen.frame_rate)
+    layers = list(codec.decoder.layers)
+    remembers = max(i for i, layer in enumerate(layers) if hasattr(layer, "lstm")) + 1
     pieces = []
     with torch.no_grad():
+        hidden = codec.quantizer.decode(codes.transpose(0, 1).to(codec.device))
+        for layer in layers[:remembers]:
+            hidden = layer(hidden)
         for start in range(0, n_frames, chunk):
             end = min(start + chunk, n_frames)
             left, right = max(0, start - margin), min(n_frames, end + margin)
-            audio = codec.decode(codes[None, ..., left:right].to(codec.device), [None]).audio_values[:, 0]
-            pieces.append(audio[:, (start - left) * hop : (end - left) * hop].float().cpu())
+            audio = hidden[..., left:right]
+            for layer in layers[remembers:]:
+                audio = layer(audio)
+            pieces.append(audio[:, 0, (start - left) * hop : (end - left) * hop].float().cpu())
     return torch.cat(pieces, dim=1)

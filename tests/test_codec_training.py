@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 
 from expotion_lite.bands import BANDS
-from expotion_lite.codec_start import lapped_transform, start_as_transform
+from expotion_lite.codec_start import LOWEST, STARTED, hold_the_organ, start_as_organ
 from expotion_lite.codec_training import Quantiser, crops, new_codec, reconstruction_loss, train_codec
 from expotion_lite.discriminator import Discriminator, deceiving_loss, discriminator_loss
 from expotion_lite.errors import ExpotionError
+from expotion_lite.metrics import cents_off, in_tune
 
 
 @pytest.fixture
@@ -26,27 +29,52 @@ def test_a_new_codec_has_the_shape_that_musicgen_wants(codec):
     assert new_codec(4, 1024).encode(torch.randn(1, 1, 3_200)).audio_codes.shape[2] == 4
 
 
-def test_a_codec_starts_as_a_lapped_transform_of_the_waveform():
-    """Before any training: its latents are weighted MDCT coefficients, and it gives back what lies below 3.2 kHz."""
+@pytest.fixture(scope="module")
+def organ():
     torch.manual_seed(0)
-    codec, audio = new_codec(filters=24, codebook_size=16).eval(), crops(BANDS["full"], 0, 4, 2, 0.64)
-    start_as_transform(codec, audio)
-    heard = crops(BANDS["full"], 5, 2, 1, 2.0)
+    codec = new_codec().eval()
+    start_as_organ(codec, crops(BANDS["full"], 0, 16, 6, 0.64))
+    return codec
+
+
+@pytest.mark.parametrize("pitch", [33, 57, 69, 88, 100])
+def test_a_wheel_sounds_its_pitch_from_the_start_and_for_ever(organ, pitch):
+    codec, nothing = deepcopy(organ), torch.zeros(1, 128, 200)
+    gates = codec.decoder.layers[1].lstm.bias_ih_l0[3 * 512 :]
     with torch.no_grad():
-        latents = codec.encoder(heard)
-        decoded, size = codec.decoder(latents), codec.encoder(audio).var((0, 2)).mean()
-    coefficients = torch.nn.functional.pad(heard[:, 0], (0, 320)).unfold(1, 640, 320) @ lapped_transform(320, 128).T
-    each = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(
-        latents[..., :-1].transpose(0, 1).flatten(1), coefficients[:, :-1].permute(2, 0, 1).flatten(1), strict=True
-    )])  # fmt: skip
-    assert each.min() > 0.8 and each.mean() > 0.98
-    assert float(size) == pytest.approx(1, abs=0.3)
-    assert reconstruction_loss(decoded, heard)[1] < 0.25, "0 is the waveform itself, 1 silence"
+        rest = codec.decoder(nothing)
+        gates[2 * (pitch - LOWEST) : 2 * (pitch - LOWEST) + 2] += 30.0
+        tone = (codec.decoder(nothing) - rest)[0, 0].numpy()
+    hz = 440 * 2 ** ((pitch - 69) / 12)
+    assert abs(cents_off(tone[1_600:17_600], 16_000, hz)) < 2 and abs(cents_off(tone[-16_000:], 16_000, hz)) < 2
+    begin, later = tone[320:3_520].std(), tone[-16_000:].std()
+    assert begin == pytest.approx(later, rel=0.1) and later > 0.2
 
 
-def test_a_codec_too_narrow_to_hand_on_its_samples_is_refused():
-    with pytest.raises(ExpotionError, match="use 21 filters or more"):
-        start_as_transform(new_codec(filters=4, codebook_size=16), torch.randn(1, 1, 10_240))
+def test_before_any_training_an_organ_plays_what_it_hears(organ):
+    """Notes at their pitches; a codec with random weights would play by chance, 0.4 of them in tune."""
+    heard = crops(BANDS["full"], 50, 6, 1, 4.0)
+    with torch.no_grad():
+        played = organ.decoder(organ.encoder(heard))
+        mel, _ = reconstruction_loss(played, heard)
+    assert np.mean([in_tune(clip, 16_000) for clip in played[:, 0].numpy()]) > 0.55
+    assert float(mel) < 1.1 < float(reconstruction_loss(0 * heard, heard)[0]), "nearer than silence"
+
+
+def test_training_leaves_wheels_and_resonators_in_tune(organ):
+    codec = deepcopy(organ)
+    hold_the_organ(codec)
+    audio = crops(BANDS["full"], 60, 2, 1, 0.64)
+    sum(reconstruction_loss(codec.decoder(codec.encoder(audio)), audio)).backward()
+    wheels, ears = codec.decoder.layers[1].lstm.weight_hh_l0.grad, codec.encoder.layers[13].lstm.weight_hh_l0.grad
+    assert not wheels[2 * 512 : 2 * 512 + STARTED + 1].any() and not ears[2 * 512 : 2 * 512 + 184].any()
+    assert codec.decoder.layers[1].lstm.weight_ih_l0.grad[3 * 512 : 3 * 512 + 184].any(), "gates learn"
+    assert not codec.decoder.layers[3].conv.parametrizations.weight.original1.grad[: STARTED + 1].any()
+
+
+def test_a_codec_too_narrow_for_an_organ_is_refused():
+    with pytest.raises(ExpotionError, match="use 29 filters or more"):
+        start_as_organ(new_codec(filters=4, codebook_size=16), torch.randn(1, 1, 10_240))
 
 
 def test_the_quantiser_quantises_as_transformers_does(codec):
@@ -108,16 +136,16 @@ def test_clips_for_training_are_fresh_and_within_range(name):
 
 
 def test_all_stages_train_resume_and_the_last_leaves_the_codes_alone(tmp_path):
-    codec = new_codec(filters=24, codebook_size=16)
-    trained = train_codec(codec, BANDS["full"], tmp_path, hours=8 / 3600, opponent=0.3, workers=0)
+    codec = new_codec(filters=29, codebook_size=16)
+    trained = train_codec(codec, BANDS["full"], tmp_path, hours=12 / 3600, opponent=0.3, workers=0)
     stages = [json.loads(line)["stage"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert list(dict.fromkeys(stages)) == ["quantised", "opponent"]
+    assert list(dict.fromkeys(stages)) == ["autoencoder", "quantised", "opponent"]
     audio = crops(BANDS["full"], 0, 2, 1, 4.0)
     codes = trained.encode(audio).audio_codes
 
     (tmp_path / "opponent.safetensors").unlink()  # as if killed before the last stage
     again = train_codec(
-        new_codec(filters=24, codebook_size=16), BANDS["full"], tmp_path, hours=8 / 3600, opponent=0.3, workers=0
+        new_codec(filters=29, codebook_size=16), BANDS["full"], tmp_path, hours=12 / 3600, opponent=0.3, workers=0
     )
     assert torch.equal(again.encode(audio).audio_codes, codes)
     sounds = [each.decode(codes, [None]).audio_values for each in (trained, again)]
