@@ -1,7 +1,7 @@
 """How good nano is without a video: does its codec keep the music, does its music follow the words, is it healthy?
 
     python -m expotion_lite.nano_evaluation
-    python -m expotion_lite.nano_evaluation --codec runs/codec/codec --band full
+    python -m expotion_lite.nano_evaluation --codec runs/codec/codec
 
 The first prints a table and writes `figures/nano.json`, the second measures a codec alone and writes
 `figures/codec.json`. The pieces are held out: nothing was trained on them. Prompts are worded like captions, so a short
@@ -485,7 +485,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--beside", metavar="MODEL", help="another, whose distance to the band to show too")
     parser.add_argument("--codec", metavar="FOLDER", help="measure this codec alone; nano: the bundled one's")
-    parser.add_argument("--band", choices=BANDS, default="first", help="whose music, with --codec")
+    parser.add_argument("--band", choices=BANDS, default="full", help="whose music, with --codec")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.codec:

@@ -1,14 +1,15 @@
 """Make nano from nothing: codec, language model, visual adapter, all trained on the procedural band.
 
-    python -m expotion_lite.pretraining --hours 1.2 --export
+    python -m expotion_lite.pretraining --hours 3 --export
 
 Every stage checkpoints about once a minute under `--folder`; after a kill, the same command with `--resume` goes on
-from there. Curves go to `log.jsonl` there. `--export` replaces the bundled weights by the result.
+from there. Curves go to `log.jsonl` there, what the language model plays meanwhile to `samples`. `--export` replaces
+the bundled weights by the result.
 
-    python -m expotion_lite.pretraining --band full --filters 32 --codebook-size 1024 --codec-only --folder runs/codec
-    python -m expotion_lite.pretraining --band full --codec runs/codec/codec --folder runs/next
+    python -m expotion_lite.pretraining --codec-only --hours 1 --folder runs/codec
+    python -m expotion_lite.pretraining --codec runs/codec/codec --hours 2 --folder runs/next
 
-train a larger codec on the full band, and a nano around it; `expotion_lite.nano_evaluation --codec` measures a codec.
+train a codec alone, and a nano around it; `expotion_lite.nano_evaluation --codec` measures a codec.
 
     python -m expotion_lite.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
 
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/nano"), help="checkpoints and curves (default: %(default)s)"
     )
-    parser.add_argument("--hours", type=float, default=1.2, help="of training in all (default: %(default)s)")
+    parser.add_argument("--hours", type=float, default=3.0, help="of training in all (default: %(default)s)")
     parser.add_argument("--examples", type=int, default=1600, help="synthetic performances for the adapter")
     parser.add_argument("--band", choices=("first", "full"), default="full", help="whose music (default: %(default)s)")
     parser.add_argument("--filters", type=int, default=32, help="width of a new codec (default: %(default)s)")
