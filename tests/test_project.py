@@ -40,6 +40,7 @@ HEAVY = {
 # These hold networks or train them, so they begin with torch; nothing else may.
 NEURAL = {
     "adapter",
+    "codec_start",
     "codec_training",
     "data",
     "decoding",
