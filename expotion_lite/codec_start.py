@@ -114,10 +114,10 @@ def hold_the_organ(codec: EncodecModel) -> None:
     """
     hearing = next(layer.lstm for layer in codec.encoder.layers if isinstance(layer, EncodecLSTM))
     playing = next(layer.lstm for layer in codec.decoder.layers if isinstance(layer, EncodecLSTM))
-    for lstm, fixed in ((hearing, [PAIRS] * 4), (playing, [STARTED + 1] * 4)):
+    for lstm, fixed in ((hearing, PAIRS), (playing, STARTED + 1)):
         rows = torch.arange(lstm.hidden_size).repeat(4)
         gate = torch.arange(4).repeat_interleave(lstm.hidden_size)
-        free = rows >= torch.tensor(fixed)[gate]
+        free = rows >= fixed
         if lstm is playing:
             free |= (gate == 3) & (rows < PAIRS)  # the output gates: how loudly
         for parameter in (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0):
