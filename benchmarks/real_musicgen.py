@@ -32,16 +32,20 @@ from expotion_lite.sampling import Condition, encode_prompts, sample_codes
 from expotion_lite.settings import Settings
 
 
-def make(folder: Path) -> int:
-    """Save the shape of google-t5/t5-base's encoder, facebook/encodec_32khz and 24 layers. Returns the parameters."""
+def shape() -> MusicgenConfig:
+    """MusicGen small's: google-t5/t5-base's encoder, facebook/encodec_32khz, a decoder of 24 layers."""
     text = T5Config(vocab_size=32128, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12)
     codec = EncodecConfig(
         sampling_rate=32000, target_bandwidths=[2.2], num_filters=64, upsampling_ratios=[8, 5, 4, 4],
         codebook_size=2048, codebook_dim=128, use_causal_conv=False, use_conv_shortcut=False,
     )  # fmt: skip
     decoder = MusicgenDecoderConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, ffn_dim=4096)
-    config = MusicgenConfig(text_encoder=text.to_dict(), audio_encoder=codec.to_dict(), decoder=decoder.to_dict())
-    model = MusicgenForConditionalGeneration(config).half()
+    return MusicgenConfig(text_encoder=text.to_dict(), audio_encoder=codec.to_dict(), decoder=decoder.to_dict())
+
+
+def make(folder: Path) -> int:
+    """Save a model of that shape. Returns how many parameters it has."""
+    model = MusicgenForConditionalGeneration(shape()).half()
     model.save_pretrained(folder)
     features = EncodecFeatureExtractor(feature_size=1, sampling_rate=32000, padding_side="left")
     MusicgenProcessor(features, AutoTokenizer.from_pretrained(NANO)).save_pretrained(folder)

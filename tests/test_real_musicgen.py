@@ -19,15 +19,12 @@ import torch
 from safetensors import safe_open
 from transformers import (
     AutoTokenizer,
-    EncodecConfig,
     EncodecFeatureExtractor,
-    MusicgenConfig,
     MusicgenForConditionalGeneration,
     MusicgenProcessor,
-    T5Config,
 )
-from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
+from benchmarks.real_musicgen import shape
 from expotion_lite import generation
 from expotion_lite.adapter import (
     AdapterConfig,
@@ -54,16 +51,9 @@ TODAY = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".param
 
 
 def new_model():
-    """MusicGen small without weights: google-t5/t5-base's encoder, facebook/encodec_32khz, a decoder of 24 layers."""
-    text = T5Config(vocab_size=32128, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12)
-    codec = EncodecConfig(
-        sampling_rate=32000, target_bandwidths=[2.2], num_filters=64, upsampling_ratios=[8, 5, 4, 4],
-        codebook_size=2048, codebook_dim=128, use_causal_conv=False, use_conv_shortcut=False,
-    )  # fmt: skip
-    decoder = MusicgenDecoderConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, ffn_dim=4096)
-    config = MusicgenConfig(text_encoder=text.to_dict(), audio_encoder=codec.to_dict(), decoder=decoder.to_dict())
+    """MusicGen small without weights."""
     with torch.device("meta"):
-        return MusicgenForConditionalGeneration(config)
+        return MusicgenForConditionalGeneration(shape())
 
 
 def published(name):
