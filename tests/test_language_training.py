@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from expotion_lite.bands import BANDS, band_of
+from expotion_lite.checkpoints import load_checkpoint, save_checkpoint
 from expotion_lite.codec_training import new_codec
 from expotion_lite.errors import ExpotionError
 from expotion_lite.language_training import (
@@ -19,6 +21,7 @@ from expotion_lite.language_training import (
     fresh_pieces,
     new_musicgen,
     new_tokenizer,
+    optimizer_of,
     save_nano,
     start_numbers_as_neighbours,
     tokens_of,
@@ -26,7 +29,7 @@ from expotion_lite.language_training import (
 )
 from expotion_lite.musicgen import device_named, load
 from expotion_lite.pretraining import main
-from expotion_lite.streams import ahead
+from expotion_lite.streams import ahead, one_ahead
 
 BAND = BANDS["full"]
 
@@ -94,6 +97,52 @@ def test_a_stream_goes_on_from_any_number_in_order():
     assert [int(numbers(i)) for i in (4, 5, 6)] == [14, 15, 16]
     with pytest.raises(ValueError, match="7 comes next"):
         numbers(9)
+
+
+def test_a_thread_makes_the_next_example_meanwhile_in_order():
+    threads = set()
+
+    def make(i: int) -> int:
+        threads.add(threading.current_thread())
+        return 10 * i
+
+    numbers = one_ahead(make)
+    assert [numbers(i) for i in (4, 5, 6)] == [40, 50, 60]
+    assert len(threads) == 1 and threading.current_thread() not in threads
+
+    with pytest.raises(ZeroDivisionError):
+        one_ahead(lambda i: 1 / 0)(0)
+
+
+def test_two_optimizers_go_on_from_a_checkpoint_as_one(tokenizer, tmp_path):
+    """Matrices inside are Muon's, all else AdamW's; a resumed step is the step that would have been taken."""
+
+    def steps(model, optimizer, seeds):
+        for seed in seeds:
+            torch.manual_seed(seed)
+            optimizer.zero_grad()
+            for p in model.parameters():
+                p.grad = torch.randn_like(p) if p.requires_grad else None
+            optimizer.step()
+
+    codec = new_codec(4, 16).eval()
+    fresh = lambda: new_musicgen(codec, BAND, len(tokenizer), width=64, layers=1)  # noqa: E731
+    whole, begun, resumed = fresh(), fresh(), fresh()
+    optimizer = optimizer_of(whole)
+    names = {p: name for name, p in whole.named_parameters()}
+    adamw, muon = ([names[p] for p in group["params"]] for group in optimizer.param_groups)
+    assert {"decoder.lm_heads.0.weight", "text_encoder.shared.weight"} < set(adamw)
+    assert {n.split(".")[0] for n in muon} == {"decoder", "text_encoder"} and any("fc1" in name for name in muon)
+    steps(whole, optimizer, range(3))
+
+    optimizer = optimizer_of(begun)
+    steps(begun, optimizer, range(2))
+    save_checkpoint(tmp_path / "a.safetensors", begun, optimizer, {"step": 2})
+    optimizer = optimizer_of(resumed)
+    load_checkpoint(tmp_path / "a.safetensors", resumed, optimizer)
+    steps(resumed, optimizer, range(2, 3))
+    for (name, a), b in zip(whole.named_parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b), name
 
 
 def test_worker_processes_keep_the_order():
