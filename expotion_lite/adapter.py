@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from .errors import ExpotionError
-from .files import writing
+from .files import copy_files
 
 if TYPE_CHECKING:
     from .musicgen import MusicGen
@@ -35,6 +36,7 @@ class AdapterConfig:
         hidden: width of its two convolutions.
         kernel: frames that each convolution sees; two of 25 look 24 frames (0.48 s) both ways.
         rank: of LoRA; `alpha`: its scale is alpha / rank.
+        probe: a few weights of the model that it was trained for, see `probe_of`; none in adapters from before.
     """
 
     channels: tuple[str, ...]
@@ -43,6 +45,7 @@ class AdapterConfig:
     kernel: int = 25
     rank: int = 16
     alpha: int = 16
+    probe: tuple[float, ...] = ()
 
 
 class VisualAdapter(nn.Module):
@@ -105,6 +108,11 @@ def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
     return model
 
 
+def probe_of(musicgen: MusicGen) -> tuple[float, ...]:
+    """Eight weights that an adapter does not change: they tell a model from others of its shape, at any precision."""
+    return tuple(round(float(x), 6) for x in musicgen.model.decoder.lm_heads[0].weight.detach().flatten()[:8])
+
+
 def _inner_decoder(model: Any) -> Any:
     """The stack of layers inside a MusicGen, with or without PEFT around it."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -165,10 +173,12 @@ def conditioned(model: Any, embeds: torch.Tensor | None) -> Iterator[None]:
 def save_adapter(peft_model: Any, config: AdapterConfig, folder: str | os.PathLike) -> None:
     """Write adapter and LoRA in PEFT's format, and what the adapter reads (`visual_adapter.json`), to a folder."""
     folder = Path(folder)
-    peft_model.save_pretrained(folder, save_embedding_layers=False)  # "auto" would ask the hub about the base model
-    (folder / "README.md").unlink(missing_ok=True)  # an empty form of PEFT's
-    with writing(folder / DESCRIPTION, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(asdict(config), indent=1) + "\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as place:
+        peft_model.save_pretrained(place, save_embedding_layers=False)  # "auto" would ask the hub about the base model
+        (Path(place) / "README.md").unlink(missing_ok=True)  # an empty form of PEFT's
+        (Path(place) / DESCRIPTION).write_text(json.dumps(asdict(config), indent=1) + "\n")
+        copy_files(Path(place), folder)
 
 
 def read_config(folder: str | os.PathLike) -> AdapterConfig:
@@ -182,8 +192,8 @@ def read_config(folder: str | os.PathLike) -> AdapterConfig:
         raise ExpotionError(f"{folder} holds no adapter ({DESCRIPTION} is missing); give a folder that training wrote.")
     try:
         values = json.loads(path.read_text())
-        numbers = {name: int(value) for name, value in values.items() if name != "channels"}
-        return AdapterConfig(channels=tuple(map(str, values["channels"])), **numbers)
+        channels, probe = tuple(map(str, values.pop("channels"))), tuple(map(float, values.pop("probe", ())))
+        return AdapterConfig(channels=channels, probe=probe, **{name: int(value) for name, value in values.items()})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ExpotionError(f"{path} is damaged ({error}); copy or train the adapter anew.") from error
 
@@ -199,35 +209,50 @@ def load_adapter(musicgen: MusicGen, folder: str | os.PathLike) -> tuple[Any, Ad
         (the `peft.PeftModel`, the adapter's configuration)
 
     Raises:
-        ExpotionError: it is missing, incomplete, or made for a model of another shape. It is never silently inactive.
-            Another model of the same shape is not told apart.
+        ExpotionError: it is missing, incomplete, or made for another model. It is never silently inactive.
 
     Notebook: notebooks/00_start_here
+    """
+    config = read_config(folder)
+    weights = Path(folder) / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise ExpotionError(f"{folder} holds no adapter_model.safetensors; copy or train the adapter anew.")
+    if config.width == musicgen.model.decoder.config.hidden_size and config.probe:
+        apart = max(abs(a - b) for a, b in zip(config.probe, probe_of(musicgen), strict=True))
+        if apart > 0.01 * max(map(abs, config.probe)):
+            raise ExpotionError(
+                f"The adapter in {folder} was trained for another model than {musicgen.name}, if of the same shape; "
+                "name the model it was trained for."
+            )
+    peft_model = attach(musicgen, config)
+    restore_adapter(peft_model, folder)
+    return peft_model.eval(), config
+
+
+def restore_adapter(peft_model: Any, folder: str | os.PathLike) -> None:
+    """Give a model with an adapter the weights that `save_adapter` wrote to a folder.
+
+    Raises:
+        ExpotionError: they are damaged, or made for a model or an adapter of another shape.
     """
     from peft import set_peft_model_state_dict
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = read_config(folder)
     weights = Path(folder) / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise ExpotionError(f"{folder} holds no adapter_model.safetensors; copy or train the adapter anew.")
+    name = peft_model.peft_config["default"].base_model_name_or_path
     try:
         tensors = load_file(weights)
     except SafetensorError as error:
         raise ExpotionError(f"{weights} is damaged ({error}); copy or train the adapter anew.") from error
-    peft_model = attach(musicgen, config)
     wanted = {name for name, p in peft_model.named_parameters() if p.requires_grad}
     try:
         result = set_peft_model_state_dict(peft_model, tensors)
     except (RuntimeError, KeyError) as error:
-        raise ExpotionError(
-            f"The adapter in {folder} does not fit {musicgen.name}: {str(error).splitlines()[0]}"
-        ) from error
+        raise ExpotionError(f"The adapter in {folder} does not fit {name}: {str(error).splitlines()[0]}") from error
     missing = wanted & set(result.missing_keys)
     if missing or result.unexpected_keys:
         raise ExpotionError(
-            f"The adapter in {folder} does not fit {musicgen.name}: {len(missing)} weights are missing, "
+            f"The adapter in {folder} does not fit {name}: {len(missing)} weights are missing, "
             f"{len(result.unexpected_keys)} have no place; name the model it was trained for."
         )
-    return peft_model.eval(), config

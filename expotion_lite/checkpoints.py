@@ -99,6 +99,8 @@ def train_for(
     checkpoint_s: float = 60.0,
     log_every: int = 50,
     max_steps: int | None = None,
+    enough: Callable[[], bool] | None = None,
+    progress: bool = False,
 ) -> int:
     """Call `step` until `hours` of training have been spent, over as many runs as it takes.
 
@@ -114,11 +116,14 @@ def train_for(
         validate: measured at every tenth log line and at the end.
         log_every: steps between log lines.
         max_steps: stop after so many steps in all, whatever the time; the learning rate then follows the steps.
+        enough: asked at the start and after each validation whether to stop early.
+        progress: whether to show a bar with the time left instead of printing the log.
 
     Returns:
         The number of steps taken in all.
     """
     import torch
+    from tqdm.auto import tqdm
 
     checkpoint = folder / f"{name}.safetensors"
     for unfinished in folder.glob(f".{name}-*.safetensors"):  # a kill while one was being written
@@ -134,13 +139,16 @@ def train_for(
     def spent() -> float:
         return state["seconds"] / budget if max_steps is None else state["step"] / max_steps
 
-    while spent() < 1:
+    bar = tqdm(total=100.0, initial=100 * spent(), desc=name, disable=not progress,
+               bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}")  # fmt: skip
+    done = spent() >= 1 or (enough is not None and enough())
+    while not done:
         began = time.monotonic()
-        progress = spent()
+        through = spent()
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * cosine(progress)
+            group["lr"] = peak * cosine(through)
         torch.manual_seed(state["step"])  # a resumed run draws what an uninterrupted one would
-        for key, value in step(state["step"], progress).items():
+        for key, value in step(state["step"], through).items():
             sums[key] = sums.get(key, 0.0) + value
         count += 1
         state["step"] += 1
@@ -151,11 +159,38 @@ def train_for(
             line |= {key: round(value / count, 4) for key, value in sums.items()}
             if validate and (state["step"] % (10 * log_every) == 0 or done):
                 line |= {f"held_out_{key}": round(value, 4) for key, value in validate().items()}
+                done = done or (enough is not None and enough())
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
-            print(line, flush=True)
+            bar.set_postfix_str(", ".join(f"{key} {line[key]:g}" for key in ("loss", "held_out_loss") if key in line))
+            if not progress:
+                print(line, flush=True)
             sums, count = {}, 0
+        bar.update(min(100.0, 100 * spent()) - bar.n)
         if done or time.monotonic() - saved > checkpoint_s:
             save_checkpoint(checkpoint, module, optimizer, state)
             saved = time.monotonic()
+    bar.close()
     return state["step"]
+
+
+def keep_plan(folder: Path, plan: dict, *, resume: bool) -> None:
+    """Write down what a folder's training is, so that it is not gone on with as another.
+
+    Every stage is made for the one before it, and the learning rate for the time: to mix two plans would be silent
+    nonsense.
+
+    Raises:
+        ExpotionError: the folder was begun and `resume` is false, or it was begun with another plan.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "plan.json"
+    if not path.exists():
+        with writing(path) as temporary:
+            temporary.write_text(json.dumps(plan) + "\n")
+    elif not resume:
+        raise ExpotionError(f"{folder} holds a training already; go on with it (--resume), or name a new --folder.")
+    elif (begun := json.loads(path.read_text())) != plan:
+        raise ExpotionError(
+            f"{folder} was begun as {begun}, not {plan}; go on as it was begun, or name a new --folder."
+        )

@@ -1,4 +1,4 @@
-"""The command line: `expotion-lite generate` and `expotion-lite controls`."""
+"""The command line: `expotion-lite generate`, `finetune` and `controls`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ what you ask for in words sets the style, how you move sets when and how strongl
 
 examples:
   {PROGRAM} generate me.mp4 --prompt "happy lo-fi hip hop with electric piano" -o out.mp4
+  {PROGRAM} finetune recordings -o my_adapter
   {PROGRAM} controls me.mp4 -o controls.npz
   {PROGRAM} generate --help      what each knob does to the music
 """
@@ -67,6 +68,27 @@ the file, for numpy.load(..., allow_pickle=False):
   channels    (C,)            the columns' names
   frame_rate  ()              rows a second, 50
   found       (T,)            whether a face or a body was seen
+"""
+
+
+FINETUNE = """\
+Train an adapter, which is what lets the model see, on recordings of people who move to music.
+"""
+
+FINETUNE_EXAMPLES = f"""\
+recordings:
+  A folder of videos with the music as their sound, a folder in it for each person:
+      recordings/anna/waltz.webm, recordings/ben/waltz.webm ...
+  A table recordings/captions.csv (file,caption,performer,song) may describe the music, and say who
+  performs and which song it is. What was computed is kept in recordings/.expotion-lite.
+  About a fifth is held out: people, and songs, that are not trained on. The loss on these tells
+  whether the adapter sees: it should be lower with one's own video than with somebody else's.
+
+without recordings, on synthetic people, in three minutes:
+  {PROGRAM} finetune synthetic -o my_adapter
+
+then:
+  {PROGRAM} generate me.mp4 --prompt "happy rock" --adapter my_adapter -o out.mp4
 """
 
 
@@ -137,6 +159,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_shared_options(generate)
     generate.set_defaults(run=run_generate)
 
+    finetune = commands.add_parser(
+        "finetune", help="train an adapter of your own", description=FINETUNE, epilog=FINETUNE_EXAMPLES, **layout
+    )
+    _add_finetune_options(finetune)
+    _add_shared_options(finetune)
+    finetune.set_defaults(run=run_finetune)
+
     controls = commands.add_parser(
         "controls",
         help="what is read off the person, as numbers",
@@ -180,6 +209,36 @@ def run_generate(options: argparse.Namespace) -> None:
             print(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
         if options.audio:
             print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
+
+
+def run_finetune(options: argparse.Namespace) -> None:
+    """Carry out `expotion-lite finetune`."""
+    from .finetuning import SYNTHETIC, finetune_on
+    from .training import TrainingConfig
+
+    start = options.start or ("bundled" if options.model == "nano" and options.data != SYNTHETIC else "none")
+    trained = finetune_on(
+        options.data,
+        options.output,
+        model=options.model,
+        start=None if start == "none" else start,
+        config=TrainingConfig(hours=options.minutes / 60, batch=options.batch, seed=options.seed,
+                              gradient_checkpointing=options.gradient_checkpointing),
+        held_out=options.held_out,
+        n_synthetic=options.examples,
+        device=options.device,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        progress=not options.quiet,
+    )  # fmt: skip
+    if options.quiet:
+        return
+    for path, why in trained.left_out.items():
+        print(f"left out: {path}: {why}")
+    print(f"{trained.adapter}: trained on {trained.examples} examples, judged by {trained.held_out}")
+    if trained.losses:
+        own, others, none = (trained.losses[name] for name in ("loss", "loss_shuffled", "loss_none"))
+        print(f"held-out loss: {own:.3f} with one's own video, {others:.3f} with another's, {none:.3f} with none")
 
 
 def run_controls(options: argparse.Namespace) -> None:
@@ -234,6 +293,31 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
         default = getattr(DEFAULTS, flag.replace("-", "_"))
         text = f"{text} (default: {default})"
         knobs.add_argument(f"--{flag}", metavar=metavar, type=kind, default=default, help=text)
+
+
+def _add_finetune_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `expotion-lite finetune` takes."""
+    parser.add_argument("data", metavar="DATA", help="a folder of recordings, or the word synthetic")
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder for the adapter")
+    parser.add_argument("--model", default="nano", help="as for generate (default: nano)")
+    parser.add_argument(
+        "--start", metavar="DIR",
+        help="the adapter to go on from: a folder, bundled, or none for a new one (default: bundled for recordings "
+        "with nano, else none)",
+    )  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=3.0, help="of training in all (default: %(default)g)")
+    parser.add_argument("--resume", action="store_true", help="go on with what was begun in the folder")
+    for flag, kind, default, text in [
+        ("held-out", float, 0.2, "share of the recordings that judges; 0: none, if all are of one person"),
+        ("examples", int, 200, "how many synthetic performances, 10 s each"),
+        ("batch", int, 8, "examples a step; fewer need less memory"),
+        ("seed", int, 0, "of the first weights, the order, and who is held out"),
+    ]:
+        parser.add_argument(f"--{flag}", type=kind, default=default, help=f"{text} (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
+    parser.add_argument(
+        "--gradient-checkpointing", action="store_true", help="slower, with much less memory, for real MusicGen"
+    )
 
 
 def _add_shared_options(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,35 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def pick(self, rows: np.ndarray) -> Examples:
+        """Some of them, by number or (N,) bool."""
+        captions = np.array(self.captions, dtype=object)[rows]
+        return Examples(
+            self.codes[rows], self.controls[rows], tuple(captions), self.songs[rows], self.performers[rows],
+            self.channels,
+        )  # fmt: skip
+
+    def select(self, channels: Sequence[str]) -> Examples:
+        """Only these channels of the controls, in this order, such as those that an adapter reads.
+
+        Raises:
+            ExpotionError: one of them is not there.
+        """
+        if missing := [name for name in channels if name not in self.channels]:
+            raise ExpotionError(f"The controls have no channel {', '.join(missing)}; extract the controls anew.")
+        columns = [self.channels.index(name) for name in channels]
+        return replace(self, controls=self.controls[:, :, columns], channels=tuple(channels))
+
+    @classmethod
+    def join(cls, parts: list[Examples]) -> Examples:
+        """One after the other; they have the same length and channels."""
+        return cls(
+            *(np.concatenate([getattr(each, name) for each in parts]) for name in ("codes", "controls")),
+            tuple(caption for each in parts for caption in each.captions),
+            *(np.concatenate([getattr(each, name) for each in parts]) for name in ("songs", "performers")),
+            parts[0].channels,
+        )
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write an npz without pickle, replacing what was there."""
@@ -135,11 +165,46 @@ def kept_synthetic_examples(
         if not path.exists():
             synthetic_examples(musicgen, min(part, n - first), first_song + first, first_performer + first).save(path)
         parts.append(Examples.load(path))
-    return Examples(
-        np.concatenate([each.codes for each in parts]), np.concatenate([each.controls for each in parts]),
-        sum((each.captions for each in parts), ()), np.concatenate([each.songs for each in parts]),
-        np.concatenate([each.performers for each in parts]), parts[0].channels,
-    )  # fmt: skip
+    return Examples.join(parts)
+
+
+def split(examples: Examples, held_out: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:
+    """Divide examples so that no song and no performer is on both sides, and as little as possible is lost.
+
+    Where everybody moves to the same songs, what is of one side's performer and of the other side's song must go.
+
+    Args:
+        examples: of two performers and two songs at least.
+        held_out: which share to hold out, about.
+        seed: of who is held out.
+
+    Returns:
+        (to train with, held out: two or more)
+
+    Raises:
+        ExpotionError: it cannot be done; the message says what is missing.
+    """
+    rng, best, most = np.random.default_rng([seed, 17]), None, 0.0
+    people, songs = np.unique(examples.performers), np.unique(examples.songs)
+    for _ in range(300):
+        out = rng.permutation(people)[: rng.integers(1, max(2, len(people)))]
+        theirs = np.isin(examples.performers, out)
+        away = np.unique(examples.songs[theirs])
+        if rng.random() < 0.5:  # their songs may be others' as well: hold out some of them only
+            away = rng.permutation(away)[: rng.integers(1, len(away) + 1)]
+        hidden = np.isin(examples.songs, away)
+        test, train = theirs & hidden, ~theirs & ~hidden
+        wanted = max(2, held_out * len(examples))
+        worth = train.sum() + min(test.sum(), wanted) - max(0, test.sum() - 2 * wanted)
+        if test.sum() >= 2 and train.any() and worth > most:
+            best, most = (train, test), worth
+    if best is None:
+        raise ExpotionError(
+            f"{len(examples)} examples of {len(people)} performers and {len(songs)} songs cannot be divided so that "
+            "two are held out whose performer and song are not trained on. Record more people and more songs, and say "
+            "who is who (a folder for each person); or hold out nothing (--held-out 0), and judge by ear."
+        )
+    return examples.pick(best[0]), examples.pick(best[1])
 
 
 def check_split(train: Examples, held_out: Examples) -> None:

@@ -66,3 +66,10 @@ def writing(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Put the files of one folder into another, over those of the same names: each one whole, weights last."""
+    for file in sorted(source.iterdir(), key=lambda file: file.suffix == ".safetensors"):
+        with writing(target / file.name, overwrite=True) as temporary:
+            temporary.write_bytes(file.read_bytes())

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import sys
 from dataclasses import replace
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ExpotionError
-from .files import writing
+from .files import copy_files
 
 if TYPE_CHECKING:
     from transformers import EncodecModel
@@ -79,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> None:
     """Go through the stages."""
     from .adapter import BUNDLED
+    from .checkpoints import keep_plan
     from .musicgen import NANO, device_named, load
 
     settings = ("hours", "examples", "band", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
@@ -93,8 +93,8 @@ def train(options: argparse.Namespace) -> None:
     train_adapter(musicgen, options.folder, _share("adapter", options) * options.hours, options.examples)
     if options.export:
         if not options.adapter_only:
-            export(nano, NANO)
-        export(options.folder / "adapter", BUNDLED)
+            copy_files(nano, NANO)
+        copy_files(options.folder / "adapter", BUNDLED)
 
 
 def train_nano(options: argparse.Namespace, device: str) -> Path | None:
@@ -166,28 +166,6 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def keep_plan(folder: Path, plan: dict, *, resume: bool) -> None:
-    """Write down what a folder's training is, so that it is not gone on with as another.
-
-    Every stage is made for the one before it, and the learning rate for the time: to mix two plans would be silent
-    nonsense.
-
-    Raises:
-        ExpotionError: the folder was begun and `resume` is false, or it was begun with another plan.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "plan.json"
-    if not path.exists():
-        with writing(path) as temporary:
-            temporary.write_text(json.dumps(plan) + "\n")
-    elif not resume:
-        raise ExpotionError(f"{folder} holds a training already; go on with it (--resume), or name a new --folder.")
-    elif (begun := json.loads(path.read_text())) != plan:
-        raise ExpotionError(
-            f"{folder} was begun as {begun}, not {plan}; go on as it was begun, or name a new --folder."
-        )
-
-
 def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int) -> None:
     """Fine-tune the bundled adapter on synthetic performances."""
     from .data import (
@@ -204,13 +182,6 @@ def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int)
         musicgen, 32, HELD_OUT_SONGS + 1000, HELD_OUT_PERFORMERS + 1000, folder / "held_out"
     )
     finetune(musicgen, train, held_out, folder, TrainingConfig(hours=hours))
-
-
-def export(source: Path, target: Path) -> None:
-    """Put trained files where the bundled nano or adapter is looked for: each one whole, weights last."""
-    for file in sorted(source.iterdir(), key=lambda file: file.suffix == ".safetensors"):
-        with writing(target / file.name, overwrite=True) as temporary:
-            temporary.write_bytes(file.read_bytes())
 
 
 if __name__ == "__main__":

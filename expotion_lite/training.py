@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,17 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .adapter import AdapterConfig, attach, conditioned, embed_controls, save_adapter, to_steps
+from .adapter import (
+    AdapterConfig,
+    attach,
+    conditioned,
+    embed_controls,
+    load_adapter,
+    probe_of,
+    restore_adapter,
+    save_adapter,
+    to_steps,
+)
 from .checkpoints import train_for
 from .data import Examples, check_split
 from .errors import ExpotionError
@@ -28,6 +40,9 @@ class TrainingConfig:
         text_dropout, video_dropout: how often each condition is left out, independently, so that both can be guided.
         clip: largest gradient norm.
         seed: of the adapter's first weights and of which examples are drawn.
+        patience: stop after so many validations without a lower held-out loss; there is one every 100 steps.
+        gradient_checkpointing: compute activations anew where they are needed: slower, and much less memory, which
+            real MusicGen needs on a small GPU.
     """
 
     hours: float = 0.05
@@ -39,10 +54,12 @@ class TrainingConfig:
     video_dropout: float = 0.2
     clip: float = 1.0
     seed: int = 0
+    patience: int = 10
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         """Raises ExpotionError for a value that cannot be trained with."""
-        for name in ("hours", "batch", "lr", "adapter_lr", "clip"):
+        for name in ("hours", "batch", "lr", "adapter_lr", "clip", "patience"):
             if not getattr(self, name) > 0:
                 raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number above 0.")
         for name in ("text_dropout", "video_dropout"):
@@ -127,36 +144,58 @@ def precision_of(device: torch.device) -> str:
 
 
 def finetune(
-    musicgen: MusicGen, train: Examples, held_out: Examples, folder: Path, config: TrainingConfig
+    musicgen: MusicGen,
+    train: Examples,
+    held_out: Examples | None,
+    folder: Path,
+    config: TrainingConfig,
+    *,
+    start: str | os.PathLike | None = None,
+    progress: bool = False,
 ) -> tuple[Any, AdapterConfig]:
-    """Train an adapter and LoRA on a MusicGen, in place, and save them under `folder/adapter`.
+    """Train an adapter and LoRA on a MusicGen, in place, and keep the best under `folder/adapter`.
 
-    Killed and called again with the same folder, it goes on where it was.
+    The best has the lowest held-out loss of all validations. Killed and called again with the same folder, it goes on
+    where it was.
 
     Args:
         musicgen: freshly loaded.
-        train, held_out: no song and no performer may be in both.
+        train, held_out: no song and no performer may be in both. Without held-out examples the last weights are kept,
+            and nothing tells whether they are any good.
         folder: for the checkpoint, the log (`log.jsonl`) and the adapter.
         config: how to train.
+        start: the folder of an adapter to go on from; None starts a new one.
+        progress: whether to show a bar with the time left instead of printing the log.
 
     Returns:
         (the `peft.PeftModel` in eval mode, the adapter's configuration)
 
     Raises:
-        ExpotionError: the split leaks, or the model has an adapter already.
+        ExpotionError: the split leaks, the model has an adapter already, or the one to start from does not fit.
 
     Notebook: notebooks/00_start_here
     """
     from accelerate import Accelerator
 
-    check_split(train, held_out)
-    if len(train) < 1 or len(held_out) < 2:
+    if len(train) < 1 or (held_out is not None and len(held_out) < 2):
         raise ExpotionError(
-            f"{len(train)} examples to train with and {len(held_out)} held out; give at least 1 and 2 (one to shuffle)."
+            f"{len(train)} examples to train with and {len(held_out or ())} held out; give at least 1 and 2 "
+            "(one to shuffle)."
         )
     torch.manual_seed(config.seed)
-    adapter = AdapterConfig(train.channels, musicgen.model.decoder.config.hidden_size)
-    model = attach(musicgen, adapter)
+    if start is None:
+        width = musicgen.model.decoder.config.hidden_size
+        adapter = AdapterConfig(train.channels, width, probe=probe_of(musicgen))
+        model = attach(musicgen, adapter)
+    else:
+        model, adapter = load_adapter(musicgen, start)
+        model.train()
+        train = train.select(adapter.channels)
+        held_out = held_out and held_out.select(adapter.channels)
+    if held_out is not None:
+        check_split(train, held_out)
+    if config.gradient_checkpointing:
+        musicgen.model.decoder.gradient_checkpointing_enable({"use_reentrant": False})
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups = [
         {"params": [p for name, p in named if "visual_adapter" not in name], "lr": config.lr},
@@ -179,22 +218,33 @@ def finetune(
         gate = next(p for name, p in named if name.endswith("gate"))
         return {"loss": float(loss.detach()), "gate": float(gate.detach())}
 
+    folder.mkdir(parents=True, exist_ok=True)
+    losses = [row["held_out_loss"] for row in past_rows(folder / "log.jsonl")]
+
     @torch.no_grad()
     def validate() -> dict[str, float]:
+        model.eval()
         with accelerator.autocast():
-            return held_out_losses(model, musicgen, held_out)
+            measured = held_out_losses(model, musicgen, held_out)
+        model.train()
+        losses.append(measured["loss"])
+        if measured["loss"] <= min(losses):
+            save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
+        return measured
 
-    folder.mkdir(parents=True, exist_ok=True)
     train_for(
-        config.hours,
-        folder,
-        "adapter",
-        model,
-        optimizer,
-        step,
-        validate=validate,
-        log_every=10,
-        max_steps=config.max_steps,
-    )
-    save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
+        config.hours, folder, "adapter", model, optimizer, step,
+        validate=None if held_out is None else validate, log_every=10, max_steps=config.max_steps,
+        enough=lambda: bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= config.patience, progress=progress,
+    )  # fmt: skip
+    if held_out is None:
+        save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
+    else:
+        restore_adapter(accelerator.unwrap_model(model), folder / "adapter")
     return model.eval(), adapter
+
+
+def past_rows(log: Path) -> list[dict[str, Any]]:
+    """The lines of a log at which an adapter in training was validated."""
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [row for row in rows if row["stage"] == "adapter" and "held_out_loss" in row]

@@ -15,11 +15,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from expotion_lite.adapter import BUNDLED, AdapterConfig, attach, conditioned, embed_controls, load_adapter, to_steps
-from expotion_lite.checkpoints import train_for
+from expotion_lite.checkpoints import keep_plan, train_for
 from expotion_lite.data import Examples, check_split, kept_synthetic_examples, synthetic_examples
 from expotion_lite.errors import ExpotionError
 from expotion_lite.musicgen import inputs_and_labels, load
-from expotion_lite.pretraining import keep_plan
 from expotion_lite.training import Batch, TrainingConfig, finetune, held_out_losses, loss_of
 
 

@@ -1,0 +1,140 @@
+"""From recordings of people to an adapter of one's own: what `expotion-lite finetune` does."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ExpotionError
+
+if TYPE_CHECKING:
+    from .data import Examples
+    from .musicgen import MusicGen
+    from .training import TrainingConfig
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a fine-tuning.
+
+    Attributes:
+        adapter: the folder to give to `generate` as `adapter`.
+        examples: how many it learned from; `held_out`: how many it was judged by.
+        left_out: recordings that could not be used -> why.
+        losses: held-out loss with one's own video, with another's, with none; empty if nothing was held out.
+    """
+
+    adapter: Path
+    examples: int
+    held_out: int
+    left_out: dict[Path, str]
+    losses: dict[str, float]
+
+
+def finetune_on(
+    data: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    model: str = "nano",
+    start: str | os.PathLike | None = None,
+    config: TrainingConfig | None = None,
+    held_out: float = 0.2,
+    n_synthetic: int = 200,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Trained:
+    """Train an adapter on recordings, or on synthetic performers.
+
+    Args:
+        data: a folder that `recordings.RecordedFolder` reads, or "synthetic".
+        output: the folder for the adapter; its `training` folder holds the log and what `resume` goes on from.
+        model: see `musicgen.load`.
+        start: the folder of an adapter to go on from, "bundled" for the one that comes with nano, None for a new one.
+        config: how to train; three minutes unless given.
+        held_out: about which share of the examples judges instead of training; 0: none, and nothing tells whether it
+            helped. Nobody who is held out, and none of their songs, is trained on.
+        n_synthetic: how many synthetic performances to train on.
+        device: "cpu", "cuda" or "auto".
+        resume: go on with what was begun in `output`; with the same settings.
+        overwrite: begin anew in an `output` that is there.
+        progress: whether to show progress bars.
+
+    Raises:
+        ExpotionError: something about the input cannot be used; the message says what to do.
+    """
+    from .adapter import BUNDLED
+    from .checkpoints import keep_plan
+    from .files import copy_files
+    from .musicgen import device_named, load
+    from .training import TrainingConfig, finetune, past_rows
+
+    config, output, name = config or TrainingConfig(), Path(output), device_named(device)
+    if not 0 <= held_out < 1:
+        raise ExpotionError(f"held_out is {held_out}; choose a share from 0 to below 1.")
+    if start == "bundled":
+        if model != "nano":
+            raise ExpotionError(
+                f"The bundled adapter belongs to nano, not to {model}; start from none or from a folder."
+            )
+        start = BUNDLED
+    place = output / "training"
+    if overwrite and place.exists() and not resume:
+        _forget(place)
+    plan = {"data": str(data), "model": model, "start": start and str(start), "held_out": held_out,
+            "n_synthetic": n_synthetic, **asdict(config)}  # fmt: skip
+    if str(data) != SYNTHETIC:
+        from .recordings import RecordedFolder
+
+        folder = RecordedFolder(data)  # refuses what is no such folder before the model is loaded
+    musicgen = load(model, device=str(name))
+    keep_plan(place, plan, resume=resume)
+    if str(data) == SYNTHETIC:
+        train, judge = _synthetic(musicgen, n_synthetic, place)
+        left_out: dict[Path, str] = {}
+    else:
+        train, judge, left_out = _recorded(folder, musicgen, held_out, config.seed, progress)
+    finetune(musicgen, train, judge if held_out else None, place, config, start=start, progress=progress)
+    copy_files(place / "adapter", output)
+    rows = past_rows(place / "log.jsonl")
+    best: dict[str, Any] = min(rows, key=lambda row: row["held_out_loss"], default={})
+    losses = {key.removeprefix("held_out_"): value for key, value in best.items() if key.startswith("held_out_")}
+    return Trained(output, len(train), len(judge) if held_out else 0, left_out, losses)
+
+
+def _synthetic(musicgen: MusicGen, n: int, place: Path) -> tuple[Examples, Examples]:
+    from .data import (
+        HELD_OUT_PERFORMERS,
+        HELD_OUT_SONGS,
+        TRAIN_PERFORMERS,
+        TRAIN_SONGS,
+        kept_synthetic_examples,
+    )
+
+    train = kept_synthetic_examples(musicgen, n, TRAIN_SONGS, TRAIN_PERFORMERS, place / "train")
+    return train, kept_synthetic_examples(
+        musicgen, 32, HELD_OUT_SONGS + 1000, HELD_OUT_PERFORMERS + 1000, place / "held_out"
+    )
+
+
+def _recorded(
+    folder: Any, musicgen: MusicGen, held_out: float, seed: int, progress: bool
+) -> tuple[Examples, Examples, dict[Path, str]]:
+    from .data import split
+
+    examples = folder.examples(musicgen, progress=progress)
+    if not held_out:
+        return examples, examples, folder.left_out
+    return *split(examples, held_out, seed), folder.left_out
+
+
+def _forget(place: Path) -> None:
+    """Remove a training that was begun: only what this module and `training` write."""
+    for pattern in ("plan.json", "log.jsonl", "*.safetensors", "train/*.npz", "held_out/*.npz", "adapter/*"):
+        for path in place.glob(pattern):
+            path.unlink()

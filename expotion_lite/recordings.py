@@ -1,0 +1,219 @@
+"""A folder of recordings of people who move to music, as examples to fine-tune with: what a class films.
+
+    recordings/
+        captions.csv         file,caption,performer,song
+        anna/waltz.webm      a video with the music that she moved to as its sound
+        ben/waltz.webm
+
+The table is optional, and of its columns all but `file`. Who is not named there is named by the folder that the video
+lies in; which song it is, by the sound itself, so that two videos with the very same sound are one song. What was
+computed lies in `recordings/.expotion-lite` and is computed anew when anything that it came from changes. Nothing else
+is written, and nothing leaves the folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .data import Examples
+from .errors import ExpotionError
+from .files import writing
+
+if TYPE_CHECKING:
+    from .controls import Controls
+    from .musicgen import MusicGen
+
+TABLE, KEPT = "captions.csv", ".expotion-lite"
+VIDEOS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v")
+SHORTEST_S = 2.0  # of an example
+COLUMNS = ("file", "caption", "performer", "song")
+# What controls and codes are computed by: when one of these files changes, they are computed anew.
+_CONTROLS_BY = ("containers", "demuxing", "video", "landmarker", "landmarks", "tracking", "smoothing",
+                "recursive_filters", "pulse", "controls", "model_files")  # fmt: skip
+_CODES_BY = ("containers", "demuxing", "video", "musicgen")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A video: its `path`, its `caption` ("" if none), who performs, and which song it is ("" if nobody says)."""
+
+    path: Path
+    caption: str
+    performer: str
+    song: str
+
+
+class RecordedFolder:
+    """A folder of recordings.
+
+    Attributes:
+        folder: where they are.
+        recordings: all of them, in the order of their names.
+        left_out: path -> why it cannot be used; filled by `examples`.
+
+    Raises:
+        ExpotionError: there is no such folder, no video in it, or its table is not as described above.
+
+    Example:
+        >>> RecordedFolder("nowhere")
+        Traceback (most recent call last):
+        expotion_lite.errors.ExpotionError: There is no folder nowhere; name one with recordings of people.
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder, self.left_out = Path(folder), {}
+        if not self.folder.is_dir():
+            raise ExpotionError(f"There is no folder {folder}; name one with recordings of people.")
+        paths = sorted(
+            path for path in self.folder.rglob("*")
+            if path.suffix.lower() in VIDEOS and path.is_file()
+            and not any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+        )  # fmt: skip
+        if not paths:
+            raise ExpotionError(f"{folder} holds no video ({', '.join(VIDEOS)}); put recordings with sound there.")
+        said = _table(self.folder)
+        if lost := sorted(set(said) - set(paths)):
+            raise ExpotionError(
+                f"{TABLE} names {lost[0].relative_to(self.folder)}, which is not there; mend the table."
+            )
+        self.recordings = tuple(self._recording(path, said.get(path, {})) for path in paths)
+
+    def _recording(self, path: Path, row: dict[str, str]) -> Recording:
+        inside = path.relative_to(self.folder).parts
+        performer = row.get("performer") or (inside[0] if len(inside) > 1 else "")
+        return Recording(path, row.get("caption", ""), performer, row.get("song", ""))
+
+    def examples(self, musicgen: MusicGen, *, progress: bool = False) -> Examples:
+        """Codes, controls and captions of all recordings that can be used, cut into windows of the model's length.
+
+        A last window of less than `SHORTEST_S` is left out; a shorter recording's rest is masked, not silence.
+
+        Raises:
+            ExpotionError: none can be used; the message says why for the first.
+        """
+        from tqdm.auto import tqdm
+
+        self.left_out = {}
+        parts = []
+        for recording in tqdm(self.recordings, desc="recordings", unit="video", disable=not progress):
+            try:
+                codes, sound, controls = self._computed(recording, musicgen)
+            except ExpotionError as error:
+                self.left_out[recording.path] = str(error)
+                continue
+            song, performer = _id(recording.song or sound), _id(f"performer {recording.performer}")
+            for window in _windows(codes, controls, musicgen):
+                parts.append(Examples(*window, (recording.caption,), song, performer, controls.channels))
+        if not parts:
+            path, why = next(iter(self.left_out.items()), (self.folder, f"all are shorter than {SHORTEST_S:g} s"))
+            raise ExpotionError(f"No recording in {self.folder} can be used; {path.name}: {why}")
+        return Examples.join(parts)
+
+    def _computed(self, recording: Recording, musicgen: MusicGen) -> tuple[np.ndarray, str, Controls]:
+        """Codes (K, T), what tells the sound from others, and controls of a recording, from `KEPT` if there."""
+        import torch
+
+        from .controls import Controls, extract_controls
+        from .landmarks import extract_landmarks
+        from .musicgen import encode
+        from .settings import check_video
+        from .video import read_audio
+
+        content, kept = _digest(recording.path), self.folder / KEPT
+        name = f"{content}-{_by(*_CONTROLS_BY)}-{musicgen.frame_rate:g}.npz"
+        if (kept / f"controls-{name}").exists():
+            controls = Controls.load(kept / f"controls-{name}")
+        else:
+            info = check_video(recording.path)
+            read_audio(recording.path, 8_000)  # without sound there is nothing to learn: say so before the long part
+            landmarks = extract_landmarks(recording.path).require_person()
+            controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
+            controls.save(kept / f"controls-{name}", overwrite=True)
+        path = kept / f"codes-{content}-{_by(*_CODES_BY)}-{_digest_of_codec(musicgen)}.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                return file["codes"], str(file["sound"]), controls
+        audio = read_audio(recording.path, musicgen.sample_rate)
+        codes = encode(musicgen, torch.from_numpy(audio)[None])[0].cpu().numpy().astype(np.int16)
+        sound = f"sound {hashlib.sha256(audio.tobytes()).hexdigest()[:16]}"
+        with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, codes=codes, sound=sound)
+        return codes, sound, controls
+
+
+def _table(folder: Path) -> dict[Path, dict[str, str]]:
+    """The rows of the table by the path of their file; none if there is no table."""
+    path = folder / TABLE
+    if not path.exists():
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark first
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExpotionError(f"{path} cannot be read ({error}); save it as CSV in UTF-8.") from error
+    first = text.partition("\n")[0]
+    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
+    columns = [name.strip().lower() for name in rows.fieldnames or []]
+    if "file" not in columns or set(columns) - set(COLUMNS):
+        raise ExpotionError(f"{path} has the columns {', '.join(columns) or 'none'}; it wants {', '.join(COLUMNS)}.")
+    said: dict[Path, dict[str, str]] = {}
+    for number, row in enumerate(rows, 2):
+        values = {str(name).strip().lower(): (value or "").strip() for name, value in row.items() if name is not None}
+        if None in row:
+            raise ExpotionError(f"Line {number} of {path} has too many columns; put captions with commas in quotes.")
+        file = folder / values["file"]
+        if file in said:
+            raise ExpotionError(f"{path} names {values['file']} twice; keep one of its lines.")
+        said[file] = values
+    return said
+
+
+def _windows(codes: np.ndarray, controls: Controls, musicgen: MusicGen) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut codes (K, T) and controls into pairs of (1, K, window) and (1, window, C), which are filled up."""
+    from .controls import MISSING
+
+    n, window = min(codes.shape[1], len(controls.values)), musicgen.window
+    rest = np.array([float(name in MISSING) for name in controls.channels], np.float32)  # nobody is seen
+    out = []
+    for start in range(0, n, window):
+        end = min(start + window, n)
+        if end - start < SHORTEST_S * musicgen.frame_rate:
+            break
+        part = np.full((1, len(codes), window), -1, np.int16)
+        moves = np.tile(rest, (1, window, 1))
+        part[0, :, : end - start], moves[0, : end - start] = codes[:, start:end], controls.values[start:end]
+        out.append((part, moves))
+    return out
+
+
+def _id(name: str) -> np.ndarray:
+    """(1,) int64, the same for the same name, wherever and whenever."""
+    return np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])], np.int64)
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+@cache
+def _by(*modules: str) -> str:
+    """Tells this code from other versions of it."""
+    sources = [(Path(__file__).parent / f"{name}.py").read_bytes() for name in modules]
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()[:8]
+
+
+def _digest_of_codec(musicgen: MusicGen) -> str:
+    """Tells codecs apart by their weights."""
+    digest = hashlib.sha256()
+    for name, value in musicgen.model.audio_encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
