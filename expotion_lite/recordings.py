@@ -134,7 +134,7 @@ class RecordedFolder:
         else:
             info = check_video(recording.path)
             read_audio(recording.path, 8_000)  # without sound there is nothing to learn: say so before the long part
-            landmarks = extract_landmarks(recording.path).require_person()
+            landmarks = extract_landmarks(recording.path, progress=False).require_person()
             controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
             controls.save(kept / f"controls-{name}", overwrite=True)
         path = kept / f"codes-{content}-{_by(*_CODES_BY)}-{_digest_of_codec(musicgen)}.npz"

@@ -105,7 +105,7 @@ class musicgen_of_another_codec:
 
 def test_a_short_recordings_rest_is_masked_and_nobody_is_seen_there(filmed, musicgen):
     examples = RecordedFolder(filmed).examples(replace(musicgen, window=300))
-    assert (examples.codes[:, :, 225:] == -1).all() and (examples.codes[:, :, :224] >= 0).all()
+    assert (examples.codes[:, :, 227:] == -1).all() and (examples.codes[:, :, :224] >= 0).all()
     missing = examples.controls[:, :, examples.channels.index("face_missing")]
     assert missing[:, 230:].all() and not missing[:, :200].any()
 
@@ -161,7 +161,7 @@ def test_a_split_never_leaks_and_loses_little(pairs):
 
 @pytest.mark.parametrize("pairs", [[(0, s) for s in range(9)], [(p, 0) for p in range(9)], [(0, 0), (1, 1)]])
 def test_what_cannot_be_split_is_explained(pairs):
-    with pytest.raises(ExpotionError, match="record more people|Record more people"):
+    with pytest.raises(ExpotionError, match="Record more people"):
         split(examples_of(pairs))
 
 
