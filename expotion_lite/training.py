@@ -195,7 +195,7 @@ def finetune(
     if held_out is not None:
         check_split(train, held_out)
     if config.gradient_checkpointing:
-        musicgen.model.decoder.gradient_checkpointing_enable({"use_reentrant": False})
+        spare_memory(musicgen)
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups = [
         {"params": [p for name, p in named if "visual_adapter" not in name], "lr": config.lr},
@@ -242,6 +242,14 @@ def finetune(
     else:
         restore_adapter(accelerator.unwrap_model(model), folder / "adapter")
     return model.eval(), adapter
+
+
+def spare_memory(musicgen: MusicGen) -> None:
+    """From now on compute the decoder's activations anew where a gradient needs them (Chen et al. 2016)."""
+    decoder = musicgen.model.decoder
+    named = "activation_checkpointing_enable"  # its newer name in transformers
+    enable = getattr(decoder, named if hasattr(decoder, named) else "gradient_checkpointing_enable")
+    enable({"use_reentrant": False})
 
 
 def past_rows(log: Path) -> list[dict[str, Any]]:

@@ -8,18 +8,28 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from expotion_lite.adapter import BUNDLED, AdapterConfig, attach, conditioned, embed_controls, load_adapter, to_steps
+from expotion_lite.adapter import (
+    BUNDLED,
+    AdapterConfig,
+    attach,
+    conditioned,
+    embed_controls,
+    load_adapter,
+    read_config,
+    to_steps,
+)
 from expotion_lite.checkpoints import keep_plan, train_for
 from expotion_lite.data import Examples, check_split, kept_synthetic_examples, synthetic_examples
 from expotion_lite.errors import ExpotionError
 from expotion_lite.musicgen import inputs_and_labels, load
-from expotion_lite.training import Batch, TrainingConfig, finetune, held_out_losses, loss_of
+from expotion_lite.training import Batch, TrainingConfig, collate, finetune, held_out_losses, loss_of, spare_memory
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +202,51 @@ def test_too_few_examples_are_refused_before_training(examples, tmp_path):
     with pytest.raises(ExpotionError, match="different channels"):
         finetune(load("nano"), train, replace(held_out, channels=("pulse",)), tmp_path, TrainingConfig(max_steps=1))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_stops_when_it_is_enough(tmp_path):
+    module, seen = torch.nn.Linear(1, 1), []
+    run = partial(
+        train_for, 1, tmp_path, "x", module, torch.optim.AdamW(module.parameters()), lambda i, through: {"loss": 0.0},
+        validate=lambda: seen.append(1) or {"loss": 0.0}, log_every=1, max_steps=100, enough=lambda: len(seen) >= 2,
+    )  # fmt: skip
+    assert run() == 20, "a validation every ten log lines"
+    assert run() == 20, "nor does it go on when called again"
+
+
+def test_gradient_checkpointing_changes_memory_not_gradients(examples):
+    gradients = []
+    for on in (False, True):
+        musicgen = load("nano")
+        torch.manual_seed(0)
+        model = attach(musicgen, AdapterConfig(examples[0].channels, musicgen.model.decoder.config.hidden_size)).train()
+        if on:
+            spare_memory(musicgen)
+            assert any(getattr(m, "gradient_checkpointing", False) for m in musicgen.model.decoder.modules())
+        loss_of(model, collate(musicgen, examples[0], np.arange(2), np.ones(2), np.ones(2)), musicgen.pad).backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.requires_grad and p.grad is not None})
+    plain, again = gradients
+    assert plain.keys() == again.keys() and len(plain) > 10
+    assert all(torch.allclose(plain[name], again[name], atol=1e-6) for name in plain)
+
+
+def test_an_adapter_of_another_model_of_the_same_shape_is_refused(examples, tmp_path):
+    """And one from before adapters knew their model, such as the bundled one, still loads."""
+    finetune(load("nano"), *examples, tmp_path, TrainingConfig(max_steps=1, batch=1))
+    load_adapter(load("nano"), tmp_path / "adapter")
+    load_adapter(load("nano", dtype="bfloat16"), tmp_path / "adapter")
+    other = load("nano")
+    other.model.decoder.lm_heads[0].weight.data += 0.05
+    with pytest.raises(ExpotionError, match="trained for another model than nano"):
+        load_adapter(other, tmp_path / "adapter")
+    load_adapter(load("nano"), BUNDLED)
+
+
+def test_training_goes_on_from_an_adapter_by_the_channels_that_it_reads(examples, tmp_path):
+    config = TrainingConfig(max_steps=1, batch=1, lr=1e-9, adapter_lr=1e-9)
+    _, adapter = finetune(load("nano"), *examples, tmp_path, config, start=BUNDLED)
+    assert adapter.channels == read_config(BUNDLED).channels
+    before = load_file(BUNDLED / "adapter_model.safetensors")
+    after = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[name].float(), after[name].float(), atol=1e-3) for name in before)
