@@ -8,13 +8,21 @@ import pytest
 from expotion_lite.errors import ExpotionError
 from expotion_lite.metrics import (
     against_others,
+    beat_alignment_score,
     beat_f_measure,
     bootstrap_interval,
     cents_off,
+    chroma_of,
+    energy_correlation,
     in_tune,
+    key_of,
+    level_curve,
+    loudness_lufs,
     onset_motion_correlation,
     onset_strength,
     paired_permutation_test,
+    tag_divergence,
+    tag_similarity,
     track_beats,
 )
 
@@ -93,3 +101,67 @@ def test_a_mistuned_tone_is_heard_to_be_so(hz, cents):
 def test_noise_is_in_tune_by_chance():
     noise = np.random.default_rng(0).standard_normal(16_000 * 60)
     assert in_tune(noise, 16_000) == pytest.approx(0.4, abs=0.06)
+
+
+def test_motion_on_the_beat_scores_one_and_a_sigma_off_the_root_of_one_over_e():
+    beats = np.arange(0.5, 10.0, 0.5)
+    assert beat_alignment_score(beats, beats) == 1.0
+    assert beat_alignment_score(beats + 0.05, beats) == pytest.approx(np.exp(-0.5), abs=1e-3)
+    assert beat_alignment_score(beats + 0.25, beats) < 1e-4
+    assert beat_alignment_score(np.zeros(0), beats) == beat_alignment_score(beats, np.zeros(0)) == 0.0
+
+
+def test_level_is_that_of_a_sine_and_follows_its_steps():
+    times = np.arange(10 * 16_000) / 16_000
+    sine = np.sin(2 * np.pi * 440 * times)
+    level = level_curve(sine, 16_000)
+    assert level.shape == (500,) and np.allclose(level, 10 * np.log10(0.5), atol=0.02)
+    steps = np.repeat([0.1, 1.0, 0.1, 0.5], 40_000)
+    louder = level_curve(sine * steps, 16_000)
+    assert louder[60] == pytest.approx(level[60] - 20, abs=0.05) and louder[187] == pytest.approx(level[187], abs=0.05)
+    assert energy_correlation(louder, 3 * louder + 2) == pytest.approx(1.0)
+    assert energy_correlation(louder, np.roll(np.log(np.repeat([0.1, 1.0, 0.1, 0.5], 125)), 125)) < 0
+    assert energy_correlation(level * 0 - 3.0, louder) == 0.0
+    assert level_curve(np.zeros(16_000), 16_000).max() == -80
+    with pytest.raises(ExpotionError, match="differ in length"):
+        energy_correlation(level, level[1:])
+
+
+@pytest.mark.parametrize("tonic", range(12))
+def test_a_cadence_has_its_key(tonic):
+    """I IV V I, as sines: the key is found from sound, in major and in minor."""
+    times = np.arange(16_000) / 16_000
+    for mode, thirds in (("major", (4, 4, 4, 4)), ("minor", (3, 3, 4, 3))):
+        chords = [(root, root + third, root + 7) for root, third in zip((0, 5, 7, 0), thirds, strict=True)]
+        audio = np.concatenate([
+            sum(np.sin(2 * np.pi * 261.63 * 2 ** ((tonic + step) / 12) * times) for step in chord) for chord in chords
+        ]).astype(np.float32)  # fmt: skip
+        found, which, margin = key_of(chroma_of(0.1 * audio, 16_000))
+        assert (found, which) == (tonic, mode) and margin > 0
+
+
+def test_the_band_is_heard_in_its_mode():
+    from expotion_lite.bands import BANDS
+
+    band = BANDS["full"]
+    right = [
+        key_of(chroma_of(band.play(band.compose(seed, 10.0, style=style, mode=mode), 16_000), 16_000))[1] == mode
+        for seed in range(4) for style in ("piano ballad", "march", "waltz") for mode in ("major", "minor")
+    ]  # fmt: skip
+    assert np.mean(right) > 0.7
+
+
+def test_tags_are_compared():
+    a, b = np.array([[1.0, 0, 0], [0.5, 0.5, 0]]), np.array([[0, 1.0, 0], [1.0, 1.0, 0]])
+    assert tag_similarity(a, b) == pytest.approx([0.0, 1.0])
+    assert tag_divergence(a, a) == pytest.approx([0.0, 0.0])
+    assert (tag_divergence(a, b) > 1).all()
+    expected = 0.5 * np.log(0.5 / 0.2) + 0.5 * np.log(0.5 / 0.8)
+    assert tag_divergence(np.full((1, 4), 0.5), np.full((1, 4), 0.2))[0] == pytest.approx(expected)
+
+
+def test_loudness_of_the_standards_own_tone():
+    """ITU-R BS.1770: a 997 Hz sine at full scale in one channel is -3.01 LUFS; half as loud, 6.02 less."""
+    sine = np.sin(2 * np.pi * 997 * np.arange(48_000 * 5) / 48_000)
+    assert loudness_lufs(sine, 48_000) == pytest.approx(-3.01, abs=0.05)
+    assert loudness_lufs(sine / 2, 48_000) == pytest.approx(-9.03, abs=0.05)
