@@ -324,6 +324,8 @@ for row, each in enumerate([other, take]):
 #
 # ## Next
 #
+# How the points are found, and when not: [01_landmarks](01_landmarks.ipynb).
+#
 # Film yourself for ten seconds (face and shoulders, light from the front, large nods), put the file beside this notebook,
 # set `video = "me.mp4"` in section 1 and run everything again; the numbers in the text and the exercises' targets belong to the
 # bundled clip. Film nobody who has not agreed. What you made lies in `notebooks/out/`. Without a notebook, in the

@@ -1,0 +1,393 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Landmarks: points on a moving face
+#
+# A music model cannot watch a video. What it gets are numbers that were read off the person, and everything that follows
+# rests on how these are read. Here you read the times of a video's pictures and measure a smile from points, both by hand,
+# and then make the reading fail.
+#
+# **Time:** half a minute of computing on two CPU cores, 30 minutes with reading. A GPU would not help.
+#
+# **By the end you can**
+#
+# - *read* each picture of a video with its true time, and *say* what goes wrong with the number of the picture instead,
+# - *compute* a head's tilt and a smile from points, and *check* them against MediaPipe's own scores,
+# - *tell* "found" from "right", and *name* three conditions in which they differ,
+# - *explain* why what is missing must not be zero.
+#
+# **You need** numpy's arrays with boolean masks, and [00_start_here](00_start_here.ipynb).
+#
+# **Privacy:** the video is read on the machine that runs this notebook, and nothing of it is sent anywhere.
+
+# %%
+import av
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+
+import expotion_lite as el
+from expotion_lite import plots
+from expotion_lite.assets import clip
+from expotion_lite.landmarks import BLENDSHAPES
+
+# %% [markdown]
+# ## 1. A picture has a time
+#
+# A webcam promises 30 pictures a second and delivers what the light allows: now 33 ms apart, now 50, and some are lost. Let us
+# make such a recording out of the bundled clip: later pictures come later and later, and one in ten is dropped.
+
+# %%
+frames = list(el.read_frames(clip()))
+rng = np.random.default_rng(0)
+kept = [frame for frame in frames if frame.time_s == 0 or rng.random() > 0.1]
+uneven = [el.Frame(frame.image, frame.time_s + 0.02 * rng.random()) for frame in kept]
+path = el.write_video("out/uneven.mp4", uneven, overwrite=True)
+
+# %% [markdown]
+# In the file every picture carries its *presentation timestamp* (pts), a whole number of ticks, and the stream says how long a
+# tick is. That is all there is to it:
+
+# %%
+with av.open(str(path)) as file:
+    stream = file.streams.video[0]
+    times = np.array([float(picture.pts * stream.time_base) for picture in file.decode(stream)])
+times = times - times[0]
+
+# %%
+assert np.allclose(times, [frame.time_s for frame in el.read_frames(path)], atol=1e-3)
+print(len(times), "pictures; the last at", round(times[-1], 2), "s")
+
+# %% [markdown]
+# **Predict:** somebody counts pictures instead and takes picture number *i* to be at *i* / 25 s, because the clip was made at 25 a
+# second. How far off is that after 10 seconds?
+
+# %%
+counted = np.arange(len(times)) / 25
+figure, ax = plt.subplots(figsize=(8, 2.6))
+ax.plot(times, 1000 * (times - counted))
+_ = ax.set(xlabel="time (s)", ylabel="counted too early (ms)", title="What counting pictures does")
+
+# %% [markdown]
+# **Explain.** Each lost picture makes the count 40 ms too early, for good. After ten seconds it is about a second: at 100 beats a
+# minute that is more than a beat. People notice sound that comes 45 ms too early or 125 ms too late (ITU-R BT.1359), so nobody may count
+# pictures. `read_frames` never does.
+
+# %% [markdown]
+# ## 2. Points
+#
+# MediaPipe looks at each picture and answers with 478 points of the face, 52 expression scores (*blendshapes*), the head's
+# rotation, and 33 points of the body.
+
+# %%
+landmarks = el.extract_landmarks(clip(), progress=False)
+figure = plots.plot_landmark_strip(clip(), landmarks, 3)
+
+# %%
+landmarks.face.shape, landmarks.blendshapes.shape, landmarks.head_pose.shape, landmarks.body.shape
+
+# %% [markdown]
+# The numbers of the points are fixed: 33 and 263 are the outer corners of the eyes, 61 and 291 those of the mouth. Left and right
+# are the picture's here. Coordinates are fractions of the picture, so a wide picture needs its size before anything is measured.
+
+# %%
+size = np.array([landmarks.width, landmarks.height])
+points = landmarks.face[:, :, :2] * size  # (T, 478, 2) pixels
+names = {33: "eye", 263: "eye", 61: "mouth", 291: "mouth"}
+frame = 100
+figure, ax = plt.subplots(figsize=(4.2, 4.2))
+ax.imshow(frames[frame].image)
+ax.plot(*points[frame].T, ".", markersize=1.5, color="C5")
+ax.plot(*points[frame, list(names)].T, "o", color="C1")
+_ = ax.set(xlim=(175, 345), ylim=(230, 60), xticks=[], yticks=[], title="the four corners among 478 points")
+
+# %% [markdown]
+# ## 3. A tilt, by hand
+#
+# The head tilts when the line through the eyes does. Its angle is an arctangent.
+
+# %%
+across = points[:, 263] - points[:, 33]
+tilt_deg = np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+
+# %%
+figure, ax = plt.subplots(figsize=(8, 2.6))
+ax.plot(landmarks.times, landmarks.head_pose[:, 2], label="MediaPipe's roll")
+ax.plot(landmarks.times, tilt_deg, "--", label="from two points")
+_ = ax.set(xlabel="time (s)", ylabel="tilt (degrees)")
+_ = ax.legend()
+assert np.abs(tilt_deg - landmarks.head_pose[:, 2]).max() < 3
+
+# %% [markdown]
+# Two points of 478 tell the tilt within two degrees. MediaPipe fits a whole head to all of them, which also gives the turn and the
+# nod; those no longer follow from two points.
+
+# %% [markdown]
+# ## 4. A smile, by hand
+#
+# A smile pulls the corners of the mouth apart. How far apart they are in pixels depends on how near she sits, so it is divided
+# by another distance of the same face that no expression changes: that of the eyes' corners.
+#
+# **Predict:** will this ratio rise and fall with MediaPipe's score of a smile? What else could change it?
+
+
+# %%
+def distance(a, b):
+    """Pixels between two points of the face in every frame."""
+    return np.linalg.norm(points[:, a] - points[:, b], axis=1)
+
+
+smile_ratio = distance(61, 291) / distance(33, 263)
+
+# %%
+left, right = (landmarks.blendshapes[:, BLENDSHAPES.index(f"mouthSmile{side}")] for side in ("Left", "Right"))
+score = (left + right) / 2
+figure, (ax, beside) = plt.subplots(1, 2, figsize=(8, 2.8), width_ratios=(2.2, 1))
+ax.plot(landmarks.times, score, label="MediaPipe's score")
+ax.plot(landmarks.times, smile_ratio, "--", label="mouth / eyes")
+_ = ax.set(xlabel="time (s)", ylabel="smile")
+_ = ax.legend()
+beside.plot(smile_ratio, score, ".", alpha=0.5)
+_ = beside.set(xlabel="mouth / eyes", ylabel="score")
+
+# %%
+agreement = np.corrcoef(smile_ratio, score)[0, 1]
+print("correlation", round(agreement, 2))
+assert agreement > 0.8
+
+# %% [markdown]
+# **Explain.** The two agree, with wiggles: when she nods, the mouth, which lies lower and further forward than the eyes, is seen at
+# another angle. The blendshapes come from a network that was trained on many faces and takes the pose into account. A ratio of
+# two distances is honest and simple, and it mixes expression with movement. In [00](00_start_here.ipynb) `smile` was made from
+# the blendshapes for that reason.
+
+# %% [markdown]
+# ## 5. What fails
+#
+# Now the pictures get worse: darker, smaller, covered, upside down. For each we ask for two things: the share of pictures in which a
+# face is *found*, and how far the points then are from where they were, in distances of the eyes.
+
+# %%
+few = frames[::5]
+true = el.extract_landmarks(few, progress=False)
+eyes_apart = np.linalg.norm(true.face[:, 33, :2] - true.face[:, 263, :2], axis=1).mean()
+
+
+# %%
+def with_change(change):
+    """Landmarks of the same pictures after `change`, which takes an image (H, W, 3) and returns another."""
+    return el.extract_landmarks([el.Frame(change(f.image), f.time_s) for f in few], progress=False)
+
+
+def grey(rows, columns):
+    """A change that covers a part of the picture."""
+
+    def change(image):
+        image = image.copy()
+        image[rows, columns] = 128
+        return image
+
+    return change
+
+
+# %%
+changes = {
+    "as it is": lambda image: image,
+    "a tenth of the light": lambda image: image // 10,
+    "a fiftieth of the light": lambda image: image // 50,
+    "out of focus": lambda image: cv2.GaussianBlur(image, (0, 0), 5),
+    "far away (1/8)": lambda image: cv2.copyMakeBorder(
+        image[::8, ::8], 210, 210, 210, 210, cv2.BORDER_CONSTANT, value=3 * [128]
+    ),
+    "mouth covered": grey(slice(163, 225), slice(195, 325)),
+    "half of the face covered": grey(slice(60, 235), slice(260, 330)),
+    "upside down": lambda image: image[::-1, ::-1].copy(),
+}
+figure, axes = plt.subplots(2, 4, figsize=(8, 4.2))
+for ax, (name, change) in zip(axes.flat, changes.items(), strict=True):
+    ax.imshow(change(few[5].image))
+    ax.set_title(name, fontsize="x-small")
+    ax.axis("off")
+
+# %% [markdown]
+# **Predict:** in which of these is no face found? In which is one found, and its points are wrong?
+
+# %%
+results = {name: with_change(change) for name, change in changes.items()}
+print(f"{'':25} found  points off by (eye distances)")
+for name, got in results.items():
+    off = np.linalg.norm(got.face - true.face, axis=2)[got.face_found] / eyes_apart
+    wrong = f"{np.median(off):.2f}" if len(off) else "-"
+    print(f"{name:25} {got.face_found.mean():4.0%}   {wrong}")
+
+# %% [markdown]
+# **Look** at three kinds of rows. Light and focus hardly matter until, all at once, nothing is found. Too far away, nothing is found
+# either; upside down, mostly nothing or nonsense. The third kind is the treacherous one: covered, the face *is found*, and the points under
+# the cover are *made up*.
+
+# %%
+smile = {name: got.blendshapes[:, BLENDSHAPES.index("mouthSmileLeft")] for name, got in results.items()}
+figure, ax = plt.subplots(figsize=(8, 2.6))
+ax.plot(true.times, smile["as it is"], label="as it is")
+ax.plot(true.times, smile["mouth covered"], "--", label="mouth covered")
+_ = ax.set(xlabel="time (s)", ylabel="score of a smile")
+_ = ax.legend()
+
+# %% [markdown]
+# **Explain.** MediaPipe completes a face as it expects faces to be. With a hand, a cup or a microphone before the mouth it still
+# answers with a smile score, and the score knows nothing. (At five pictures a second the uncovered face stumbles once as well,
+# near 7 s: tracking likes pictures that follow one another closely.) *Found* is not *right*, and no number in the answer says so for the
+# face; only the body's points have a visibility.
+#
+# A network also expects some faces more than others. Three commercial ones that guess a gender from a face were wrong about up to
+# 35 % of darker-skinned women and under 1 % of lighter-skinned men (Buolamwini and Gebru 2018). Whoever builds on such networks
+# inherits what they do not see; so try your system on the people who will use it.
+
+# %% [markdown]
+# ## 6. Missing is not zero
+#
+# Suppose the light goes out for a moment. What should stand in the table then?
+
+# %%
+gap = (landmarks.times > 4.6) & (landmarks.times < 5.2)
+nod = landmarks.head_pose[:, 0]
+with_zero, with_nan = np.where(gap, 0.0, nod), np.where(gap, np.nan, nod)
+
+# %%
+figure, axes = plt.subplots(2, 1, sharex=True, figsize=(8, 3.8))
+for values, name, style in [(with_zero, "zero", "-"), (with_nan, "NaN", "-")]:
+    axes[0].plot(landmarks.times, values, style, label=f"missing is {name}")
+    axes[1].plot(landmarks.times[1:], np.diff(values) * 25, style)
+_ = axes[0].set(ylabel="pitch (degrees)")
+_ = axes[1].set(xlabel="time (s)", ylabel="speed (degrees/s)")
+_ = axes[0].legend()
+
+# %%
+jumps = [round(float(np.nanmax(np.abs(np.diff(values[landmarks.times < 5.4])))), 1) for values in (with_zero, nod)]
+print("largest step with zero", jumps[0], "degrees; without a gap", jumps[1], "degrees")
+
+# %% [markdown]
+# **Explain.** Zero is a pose like any other: it looks straight into the camera. Going there and back are two movements that nobody made,
+# and music that follows movements would mark both. NaN (not a number) spreads through every calculation until somebody deals
+# with it on purpose: short gaps are bridged, long ones are marked as missing, and the model is told so. That is the next notebook.
+
+# %% [markdown]
+# ## Exercises
+#
+# **1. Blinks.** Points 159 and 145 are the upper and lower lid of one eye. Make a ratio that falls when she blinks, and count the
+# blinks. *Target: three, near 2.2, 5.0 and 9.4 s.*
+
+# %%
+# Your code
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# from scipy.signal import find_peaks
+#
+# opening = distance(159, 145) / distance(33, 263)
+# usual = np.median(opening)
+# blinks, _ = find_peaks(usual - opening, prominence=0.03, distance=10)
+# landmarks.times[blinks]
+# ```
+#
+# The threshold is a choice. A nod also narrows the eye as the camera sees it, so a small prominence finds more than blinks.
+# </details>
+
+# %% [markdown]
+# **2. How dark is too dark?** Find the divisor of the light, within 10, above which no face is found in any picture. *Target: between 20
+# and 60.*
+
+# %%
+# Your code
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# for divisor in range(10, 70, 10):
+#     print(divisor, with_change(lambda image: image // divisor).face_found.mean())
+# ```
+#
+# A real camera in the dark is worse: it adds noise. Try `np.clip(image // 10 + rng.normal(0, 5, image.shape), 0, 255).astype(np.uint8)`.
+# </details>
+
+# %% [markdown]
+# **3. A nod from points.** How far the tip of the nose (point 1) lies below the middle of the eyes, in distances of the eyes, tells the
+# nod. Correlate it with `landmarks.head_pose[:, 0]`. *Target: above 0.85.*
+
+# %%
+# Your code
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# middle = (points[:, 33] + points[:, 263]) / 2
+# below = (points[:, 1] - middle)[:, 1] / distance(33, 263)
+# np.corrcoef(below, landmarks.head_pose[:, 0])[0, 1]
+# ```
+# </details>
+
+# %% [markdown]
+# ## Quiz
+#
+# **1. A recording has 30 pictures a second on average, and times of its own. Which statement is true?**  (a) Picture 300 is at 10 s. (b) Only
+# its pts says when picture 300 is shown. (c) The average is enough if no picture was lost.
+#
+# <details><summary>Answers</summary>
+#
+# - (a) Not in general: the average says nothing about the first ten seconds.
+# - (b) **Right.**
+# - (c) No: pictures that come now early, now late keep the average and still have other times.
+# </details>
+
+# %% [markdown]
+# **2. A face was found in every picture. What follows?**  (a) The points are where the face is. (b) The person was never hidden. (c) MediaPipe
+# had an answer for every picture.
+#
+# <details><summary>Answers</summary>
+#
+# - (a) No: with the mouth covered, the mouth's points were made up.
+# - (b) No: half of the face may be hidden.
+# - (c) **Right**, and no more than that.
+# </details>
+
+# %% [markdown]
+# ## What we saw
+#
+# - Every picture has its own time, and only that counts.
+# - Ratios of distances within a face measure expressions without regard to how near somebody sits; learned scores also allow for the pose.
+# - Bad pictures fail all at once; covered ones are completed by invention.
+# - What is missing is marked as missing.
+#
+# ## Limits
+#
+# - One face, made from one photograph, seen from the front. How points behave when a real head turns to its profile, this clip cannot
+#   show: film yourself turning, and look at which points wander.
+# - Depth (`z`) is a guess of the network from a single picture; we have not used it.
+#
+# ## References
+#
+# - Kartynnik et al. 2019, [Real-time facial surface geometry](https://arxiv.org/abs/1907.06724): the face's points.
+# - Bazarevsky et al. 2020, [BlazePose](https://arxiv.org/abs/2006.10204): the body's points.
+# - Buolamwini and Gebru 2018, [Gender shades](https://proceedings.mlr.press/v81/buolamwini18a.html): whom face analysis fails.
+# - ITU-R 1998, BT.1359: when people notice that sound and picture part.
+#
+# ## Next
+#
+# The points become named curves that a music model can follow, and that do not depend on who sits there: 02, controls, which is
+# being written. Until then, look at `el.extract_controls(landmarks)` with `plots.plot_controls`.
