@@ -304,12 +304,12 @@ print("largest step with zero", jumps[0], "degrees; without a gap", jumps[1], "d
 # landmarks.times[blinks]
 # ```
 #
-# The threshold is a choice. A nod also narrows the eye as the camera sees it, so a small prominence finds more than blinks.
+# The prominence is a choice: at 0.06 one blink is lost.
 # </details>
 
 # %% [markdown]
-# **2. How dark is too dark?** Find the divisor of the light, within 10, above which no face is found in any picture. *Target: between 20
-# and 60.*
+# **2. How dark is too dark?** Find the divisor of the light, within 10, from which on no face is found in any picture. *Target: between
+# 30 and 60.*
 
 # %%
 # Your code
