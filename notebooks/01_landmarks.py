@@ -389,5 +389,5 @@ print("largest step with zero", jumps[0], "degrees; without a gap", jumps[1], "d
 #
 # ## Next
 #
-# The points become named curves that a music model can follow, and that do not depend on who sits there: 02, controls, which is
-# being written. Until then, look at `el.extract_controls(landmarks)` with `plots.plot_controls`.
+# The points become named curves that a music model can follow, and that do not depend on who sits there:
+# [02_controls](02_controls.ipynb).
