@@ -347,5 +347,5 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 #
 # ## Next
 #
-# How the curves are smoothed, and how 25 pictures a second become 50 values without drifting away from the music: 03, smoothing and
-# alignment, which is being written.
+# How the curves are smoothed, and how 25 pictures a second become 50 values without drifting away from the music:
+# [03_smoothing_and_alignment](03_smoothing_and_alignment.ipynb).
