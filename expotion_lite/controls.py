@@ -121,7 +121,7 @@ class Controls:
     Raises:
         ExpotionError: the shapes do not fit together, or a value is not finite.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/02_controls
     """
 
     values: np.ndarray
@@ -228,7 +228,7 @@ def extract_controls(
     Raises:
         ExpotionError: there are no frames, or a parameter is out of range.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/02_controls
     """
     times = np.asarray(landmarks.times, dtype=np.float64)
     if len(times) == 0:

@@ -108,7 +108,7 @@ def to_landmarks(performance: Performance, performer: Performer) -> Landmarks:
     Returns:
         Landmarks of T frames; NaN rows where the face or the body was lost.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/02_controls
     """
     from .landmarks import Landmarks
 

@@ -54,7 +54,7 @@ class Landmarks:
         width: pixels of the upright video; x * width is a pixel column.
         height: pixels of the upright video; y * height is a pixel row.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/01_landmarks
     """
 
     times: np.ndarray
@@ -165,7 +165,7 @@ def extract_landmarks(
         Kartynnik et al. 2019, "Real-time facial surface geometry from monocular video on mobile GPUs";
         Bazarevsky et al. 2020, "BlazePose: on-device real-time body pose tracking".
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/01_landmarks
     """
     if max_people < 1:
         raise ExpotionError(f"max_people is {max_people}; look for at least 1 person.")

@@ -65,7 +65,7 @@ def find_model(kind: str, path: str | os.PathLike | None = None) -> Path:
     Raises:
         ExpotionError: `path` is no file, or the bundle is nowhere; the message says how to get it.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/01_landmarks
     """
     if kind not in BUNDLES:
         raise ExpotionError(f"There is no model of kind {kind!r}; choose one of {', '.join(BUNDLES)}.")

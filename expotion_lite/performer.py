@@ -121,7 +121,7 @@ def draw_performer(seed: int) -> Performer:
         >>> draw_performer(3) == draw_performer(3)
         True
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/02_controls
     """
     if seed < 0:
         raise ExpotionError(f"A seed is 0 or more, not {seed}.")
@@ -198,7 +198,7 @@ def perform(
         >>> len(take.times) == len(take.curves["pitch"])
         True
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/02_controls
     """
     if duration_s is None:
         duration_s = piece.duration_s - start_s

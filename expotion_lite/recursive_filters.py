@@ -36,7 +36,7 @@ def one_euro(
         G. Casiez, N. Roussel, D. Vogel, "1 EUR filter: a simple speed-based low-pass filter for noisy input in
         interactive systems", CHI 2012, equations 1-8 and algorithm 1.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/03_smoothing_and_alignment
     """
     times, columns = as_columns(times, values)
     require_positive(min_cutoff_hz=min_cutoff_hz, derivative_cutoff_hz=derivative_cutoff_hz)
@@ -89,7 +89,7 @@ def kalman_rts(
         (1965). G. Wahba, "Improper priors, spline smoothing and the problem of guarding against model errors in
         regression", J. R. Statist. Soc. B 40 (1978), for the spline.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/03_smoothing_and_alignment
     """
     times, columns = as_columns(times, values)
     require_positive(measurement_noise=measurement_noise, cutoff_hz=cutoff_hz)

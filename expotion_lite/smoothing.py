@@ -58,7 +58,7 @@ def fill_gaps(times: np.ndarray, values: np.ndarray, max_gap_s: float = 0.5) -> 
     >>> fill_gaps(np.arange(4.0), np.array([1.0, np.nan, 3.0, np.nan]), max_gap_s=2.0).tolist()
     [1.0, 2.0, 3.0, 3.0]
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/03_smoothing_and_alignment
     """
     times, columns = as_columns(times, values)
     if not max_gap_s >= 0:
@@ -96,7 +96,7 @@ def moving_average(times: np.ndarray, values: np.ndarray, window_s: float) -> np
     Raises:
         ExpotionError: times and values do not fit together, or window_s is not positive.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/03_smoothing_and_alignment
     """
     times, columns = as_columns(times, values)
     require_positive(window_s=window_s)
@@ -146,7 +146,7 @@ def savitzky_golay(
     >>> np.round(savitzky_golay(times, times**2, 0.2, order=2, derivative=1) / (2 * times + 1e-300), 6)[1:].tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/03_smoothing_and_alignment
     """
     times, columns = as_columns(times, values)
     require_positive(window_s=window_s)
@@ -234,7 +234,7 @@ def resample(
     >>> resample(np.array([0.0, 1.0]), np.array([0.0, 10.0]), frame_rate=4, duration_s=1.0).tolist()
     [1.25, 3.75, 6.25, 8.75]
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/03_smoothing_and_alignment
     """
     times, columns = as_columns(times, values)
     interval = float(np.median(np.diff(times))) if len(times) > 1 else 1 / frame_rate
@@ -286,7 +286,7 @@ def smooth(times: np.ndarray, values: np.ndarray, method: str = "savgol", **para
     >>> smooth(np.arange(3.0), np.array([0.0, 3.0, 0.0]), "moving_average", window_s=3.0).tolist()
     [1.5, 1.0, 1.5]
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/03_smoothing_and_alignment
     """
     methods: dict[str, tuple[Callable[..., np.ndarray], dict[str, float]]] = {
         "savgol": (savitzky_golay, {"window_s": 0.3, "order": 2}),

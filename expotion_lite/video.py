@@ -90,7 +90,7 @@ def probe(source: Source) -> VideoInfo:
     Raises:
         ExpotionError: it is no video, empty, truncated, without pictures, a single picture, or too small.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/01_landmarks
     """
     return scan_packets(source).info
 
@@ -110,7 +110,7 @@ def read_frames(source: Source, *, max_side: int | None = None) -> Iterator[Fram
     Raises:
         ExpotionError: as `probe`.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/01_landmarks
     """
     with open_video(source) as (container, name):
         stream = picture_stream(container, name)
@@ -188,7 +188,7 @@ def write_video(
     Raises:
         ExpotionError: no frames, times that do not increase, unusable audio, or a path that cannot be written.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/01_landmarks
     """
     frames = iter(frames)
     with open_mp4(path, overwrite) as container:
@@ -242,7 +242,7 @@ def mux_audio(
     Raises:
         ExpotionError: the video or the audio cannot be used, or the path cannot be written.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/01_landmarks
     """
     scan = scan_packets(video)
     if scan.copyable:
