@@ -19,6 +19,7 @@ from expotion_lite.language_training import (
     WINDOW,
     encode_pieces,
     fresh_pieces,
+    in_short_windows,
     new_musicgen,
     new_tokenizer,
     optimizer_of,
@@ -54,6 +55,13 @@ def test_pieces_are_encoded_whole_and_some_captions_are_left_out(tokenizer):
     assert codes.shape == (2, 4, WINDOW) and 0 <= codes.min() <= codes.max() < 16
     shown = [bool(tokens_of(tokenizer, ["slow waltz"], i)[1].any()) for i in range(400)]
     assert 0.75 < np.mean(shown) < 0.93
+
+
+def test_short_windows_follow_one_another_with_the_caption_of_their_piece():
+    codes = torch.arange(2 * 4 * WINDOW).view(2, 4, WINDOW)
+    windows, captions = in_short_windows(codes, ["a", "b"])
+    assert captions == ["a"] * 4 + ["b"] * 4 and windows.shape == (8, 4, 125)
+    assert torch.equal(windows[1], codes[0, :, 125:250]) and torch.equal(windows[4], codes[1, :, :125])
 
 
 def test_words_of_captions_are_known_and_others_are_spelled_out(tokenizer):
