@@ -214,18 +214,16 @@ def load_adapter(musicgen: MusicGen, folder: str | os.PathLike) -> tuple[Any, Ad
     Notebook: notebooks/00_start_here
     """
     config = read_config(folder)
-    weights = Path(folder) / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise ExpotionError(f"{folder} holds no adapter_model.safetensors; copy or train the adapter anew.")
+    tensors = _weights_in(folder)
     if config.width == musicgen.model.decoder.config.hidden_size and config.probe:
-        apart = max(abs(a - b) for a, b in zip(config.probe, probe_of(musicgen), strict=True))
+        apart = max(abs(a - b) for a, b in zip(config.probe, probe_of(musicgen), strict=False))
         if apart > 0.01 * max(map(abs, config.probe)):
             raise ExpotionError(
                 f"The adapter in {folder} was trained for another model than {musicgen.name}, if of the same shape; "
                 "name the model it was trained for."
             )
     peft_model = attach(musicgen, config)
-    restore_adapter(peft_model, folder)
+    _put_in(peft_model, tensors, folder)
     return peft_model.eval(), config
 
 
@@ -235,16 +233,28 @@ def restore_adapter(peft_model: Any, folder: str | os.PathLike) -> None:
     Raises:
         ExpotionError: they are damaged, or made for a model or an adapter of another shape.
     """
-    from peft import set_peft_model_state_dict
+    _put_in(peft_model, _weights_in(folder), folder)
+
+
+def _weights_in(folder: str | os.PathLike) -> dict[str, torch.Tensor]:
+    """The weights of a saved adapter by their names."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    weights = Path(folder) / "adapter_model.safetensors"
-    name = peft_model.peft_config["default"].base_model_name_or_path
+    path = Path(folder) / "adapter_model.safetensors"
+    if not path.is_file():
+        raise ExpotionError(f"{folder} holds no adapter_model.safetensors; copy or train the adapter anew.")
     try:
-        tensors = load_file(weights)
+        return load_file(path)
     except SafetensorError as error:
-        raise ExpotionError(f"{weights} is damaged ({error}); copy or train the adapter anew.") from error
+        raise ExpotionError(f"{path} is damaged ({error}); copy or train the adapter anew.") from error
+
+
+def _put_in(peft_model: Any, tensors: dict[str, torch.Tensor], folder: str | os.PathLike) -> None:
+    """Give a model with an adapter these weights, which are from a folder."""
+    from peft import set_peft_model_state_dict
+
+    name = peft_model.peft_config["default"].base_model_name_or_path
     wanted = {name for name, p in peft_model.named_parameters() if p.requires_grad}
     try:
         result = set_peft_model_state_dict(peft_model, tensors)

@@ -1,8 +1,9 @@
-"""What the filters share: checked columns, and columns grouped by what is missing in them."""
+"""What works on columns shares this: checked columns, grouped by what is missing in them, and found by name."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -31,6 +32,17 @@ def groups(columns: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     for column, packed in enumerate(np.packbits(missing, axis=0).T):
         patterns.setdefault(packed.tobytes(), []).append(column)
     return [(~missing[:, chosen[0]], np.array(chosen)) for chosen in patterns.values()]
+
+
+def columns_of(wanted: Sequence[str], channels: Sequence[str]) -> list[int]:
+    """Numbers of the columns in which the wanted channels are.
+
+    Raises:
+        ExpotionError: one of them is not there; the message names it.
+    """
+    if missing := [name for name in wanted if name not in channels]:
+        raise ExpotionError(f"The controls have no channel {', '.join(missing)}; extract the controls anew.")
+    return [channels.index(name) for name in wanted]
 
 
 def require_positive(**parameters: float) -> None:

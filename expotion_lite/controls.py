@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .columns import columns_of
 from .errors import ExpotionError
 from .files import writing
 from .pulse import find_turns, pulse_train
@@ -158,9 +159,7 @@ class Controls:
         Raises:
             ExpotionError: one of them is not there; the message names it.
         """
-        if missing := [name for name in channels if name not in self.channels]:
-            raise ExpotionError(f"The controls have no channel {', '.join(missing)}; extract the controls anew.")
-        columns = [self.channels.index(name) for name in channels]
+        columns = columns_of(channels, self.channels)
         return Controls(self.values[:, columns], tuple(channels), self.frame_rate, self.found)
 
     def save(self, path: str | os.PathLike, overwrite: bool = False) -> Path:

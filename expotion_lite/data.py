@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .bands import BANDS, Band, band_of
+from .columns import columns_of
 from .errors import ExpotionError
 from .files import writing
 
@@ -61,9 +62,7 @@ class Examples:
         Raises:
             ExpotionError: one of them is not there.
         """
-        if missing := [name for name in channels if name not in self.channels]:
-            raise ExpotionError(f"The controls have no channel {', '.join(missing)}; extract the controls anew.")
-        columns = [self.channels.index(name) for name in channels]
+        columns = columns_of(channels, self.channels)
         return replace(self, controls=self.controls[:, :, columns], channels=tuple(channels))
 
     @classmethod
@@ -166,6 +165,16 @@ def kept_synthetic_examples(
             synthetic_examples(musicgen, min(part, n - first), first_song + first, first_performer + first).save(path)
         parts.append(Examples.load(path))
     return Examples.join(parts)
+
+
+def kept_synthetic_split(musicgen: MusicGen, n: int, folder: Path) -> tuple[Examples, Examples]:
+    """(n synthetic performances to train with, 32 to validate with), kept in `folder`.
+
+    The 32 are of songs and performers that choose, not of those that measure.
+    """
+    train = kept_synthetic_examples(musicgen, n, TRAIN_SONGS, TRAIN_PERFORMERS, folder / "train")
+    first = HELD_OUT_SONGS + 1000, HELD_OUT_PERFORMERS + 1000
+    return train, kept_synthetic_examples(musicgen, 32, *first, folder / "held_out")
 
 
 def split(examples: Examples, held_out: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:

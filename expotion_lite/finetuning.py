@@ -12,6 +12,7 @@ from .errors import ExpotionError
 if TYPE_CHECKING:
     from .data import Examples
     from .musicgen import MusicGen
+    from .recordings import RecordedFolder
     from .training import TrainingConfig
 
 SYNTHETIC = "synthetic"
@@ -70,8 +71,10 @@ def finetune_on(
     """
     from .adapter import BUNDLED
     from .checkpoints import keep_plan
+    from .data import kept_synthetic_split
     from .files import copy_files
     from .musicgen import device_named, load
+    from .recordings import RecordedFolder
     from .training import TrainingConfig, finetune, past_rows
 
     config, output, name = config or TrainingConfig(), Path(output), device_named(device)
@@ -84,21 +87,18 @@ def finetune_on(
             )
         start = BUNDLED
     place = output / "training"
-    if overwrite and place.exists() and not resume:
-        _forget(place)
+    fresh, synthetic = overwrite and not resume, str(data) == SYNTHETIC
     plan = {"data": str(data), "model": model, "start": start and str(start), "held_out": held_out,
             "n_synthetic": n_synthetic, **asdict(config)}  # fmt: skip
-    if str(data) != SYNTHETIC:
-        from .recordings import RecordedFolder
-
-        folder = RecordedFolder(data)  # refuses what is no such folder before the model is loaded
+    if (place / "plan.json").exists() and not fresh:
+        keep_plan(place, plan, resume=resume)  # refused now, and not after minutes of work
+    folder = None if synthetic else RecordedFolder(data)
     musicgen = load(model, device=str(name))
+    recorded = None if folder is None else _recorded(folder, musicgen, held_out, config.seed, progress)
+    if fresh:  # only now that the input is known to be good
+        _forget(place)
     keep_plan(place, plan, resume=resume)
-    if str(data) == SYNTHETIC:
-        train, judge = _synthetic(musicgen, n_synthetic, place)
-        left_out: dict[Path, str] = {}
-    else:
-        train, judge, left_out = _recorded(folder, musicgen, held_out, config.seed, progress)
+    train, judge, left_out = recorded or (*kept_synthetic_split(musicgen, n_synthetic, place), {})
     finetune(musicgen, train, judge if held_out else None, place, config, start=start, progress=progress)
     copy_files(place / "adapter", output)
     rows = past_rows(place / "log.jsonl")
@@ -107,23 +107,8 @@ def finetune_on(
     return Trained(output, len(train), len(judge) if held_out else 0, left_out, losses)
 
 
-def _synthetic(musicgen: MusicGen, n: int, place: Path) -> tuple[Examples, Examples]:
-    from .data import (
-        HELD_OUT_PERFORMERS,
-        HELD_OUT_SONGS,
-        TRAIN_PERFORMERS,
-        TRAIN_SONGS,
-        kept_synthetic_examples,
-    )
-
-    train = kept_synthetic_examples(musicgen, n, TRAIN_SONGS, TRAIN_PERFORMERS, place / "train")
-    return train, kept_synthetic_examples(
-        musicgen, 32, HELD_OUT_SONGS + 1000, HELD_OUT_PERFORMERS + 1000, place / "held_out"
-    )
-
-
 def _recorded(
-    folder: Any, musicgen: MusicGen, held_out: float, seed: int, progress: bool
+    folder: RecordedFolder, musicgen: MusicGen, held_out: float, seed: int, progress: bool
 ) -> tuple[Examples, Examples, dict[Path, str]]:
     from .data import split
 

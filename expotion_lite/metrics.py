@@ -223,8 +223,6 @@ _PROFILES = np.array([
 def key_of(chroma: np.ndarray) -> tuple[int, str, float]:
     """The key whose profile correlates best with how much of each pitch class there is (Krumhansl 1990, chapter 4).
 
-    Of 60 pieces of the band in six styles, half of them in minor, the mode was right in 0.82, the tonic in 0.73.
-
     Args:
         chroma: (12,), C first, such as `chroma_of`.
 

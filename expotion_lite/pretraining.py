@@ -19,7 +19,6 @@ keeps the bundled nano (or that in `--nano FOLDER`) and trains a new adapter for
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from dataclasses import replace
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ExpotionError
-from .files import copy_files
+from .files import copy_files, digest_of
 
 if TYPE_CHECKING:
     from transformers import EncodecModel
@@ -163,24 +162,15 @@ def _digest(folder: Path) -> str:
     path = folder / "model.safetensors"
     if not path.is_file():
         raise ExpotionError(f"{folder} holds no model.safetensors; name a folder that save_pretrained wrote.")
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return digest_of(path)
 
 
 def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int) -> None:
     """Fine-tune the bundled adapter on synthetic performances."""
-    from .data import (
-        HELD_OUT_PERFORMERS,
-        HELD_OUT_SONGS,
-        TRAIN_PERFORMERS,
-        TRAIN_SONGS,
-        kept_synthetic_examples,
-    )
+    from .data import kept_synthetic_split
     from .training import TrainingConfig, finetune
 
-    train = kept_synthetic_examples(musicgen, examples, TRAIN_SONGS, TRAIN_PERFORMERS, folder / "train")
-    held_out = kept_synthetic_examples(
-        musicgen, 32, HELD_OUT_SONGS + 1000, HELD_OUT_PERFORMERS + 1000, folder / "held_out"
-    )
+    train, held_out = kept_synthetic_split(musicgen, examples, folder)
     finetune(musicgen, train, held_out, folder, TrainingConfig(hours=hours))
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from .data import Examples
 from .errors import ExpotionError
-from .files import writing
+from .files import digest_of, writing
 
 if TYPE_CHECKING:
     from .controls import Controls
@@ -37,7 +37,7 @@ SHORTEST_S = 2.0  # of an example
 COLUMNS = ("file", "caption", "performer", "song")
 # What controls and codes are computed by: when one of these files changes, they are computed anew.
 _CONTROLS_BY = ("containers", "demuxing", "video", "landmarker", "landmarks", "tracking", "smoothing",
-                "recursive_filters", "pulse", "controls", "model_files")  # fmt: skip
+                "recursive_filters", "columns", "pulse", "controls", "model_files")  # fmt: skip
 _CODES_BY = ("containers", "demuxing", "video", "musicgen")
 
 
@@ -102,10 +102,10 @@ class RecordedFolder:
         from tqdm.auto import tqdm
 
         self.left_out = {}
-        parts = []
+        parts, codec = [], _digest_of_codec(musicgen)
         for recording in tqdm(self.recordings, desc="recordings", unit="video", disable=not progress):
             try:
-                codes, sound, controls = self._computed(recording, musicgen)
+                codes, sound, controls = self._computed(recording, musicgen, codec)
             except ExpotionError as error:
                 self.left_out[recording.path] = str(error)
                 continue
@@ -117,7 +117,7 @@ class RecordedFolder:
             raise ExpotionError(f"No recording in {self.folder} can be used; {path.name}: {why}")
         return Examples.join(parts)
 
-    def _computed(self, recording: Recording, musicgen: MusicGen) -> tuple[np.ndarray, str, Controls]:
+    def _computed(self, recording: Recording, musicgen: MusicGen, codec: str) -> tuple[np.ndarray, str, Controls]:
         """Codes (K, T), what tells the sound from others, and controls of a recording, from `KEPT` if there."""
         import torch
 
@@ -127,17 +127,18 @@ class RecordedFolder:
         from .settings import check_video
         from .video import read_audio
 
-        content, kept = _digest(recording.path), self.folder / KEPT
+        content, kept = digest_of(recording.path), self.folder / KEPT
         name = f"{content}-{_by(*_CONTROLS_BY)}-{musicgen.frame_rate:g}.npz"
         if (kept / f"controls-{name}").exists():
             controls = Controls.load(kept / f"controls-{name}")
         else:
             info = check_video(recording.path)
-            read_audio(recording.path, 8_000)  # without sound there is nothing to learn: say so before the long part
+            if not info.has_audio:
+                raise ExpotionError("it has no sound, so there is no music to learn; record the music with it.")
             landmarks = extract_landmarks(recording.path, progress=False).require_person()
             controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
             controls.save(kept / f"controls-{name}", overwrite=True)
-        path = kept / f"codes-{content}-{_by(*_CODES_BY)}-{_digest_of_codec(musicgen)}.npz"
+        path = kept / f"codes-{content}-{_by(*_CODES_BY)}-{codec}.npz"
         if path.exists():
             with np.load(path, allow_pickle=False) as file:
                 return file["codes"], str(file["sound"]), controls
@@ -196,11 +197,6 @@ def _windows(codes: np.ndarray, controls: Controls, musicgen: MusicGen) -> list[
 def _id(name: str) -> np.ndarray:
     """(1,) int64, the same for the same name, wherever and whenever."""
     return np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])], np.int64)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 @cache

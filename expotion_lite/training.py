@@ -190,6 +190,7 @@ def finetune(
     else:
         model, adapter = load_adapter(musicgen, start)
         model.train()
+        adapter = replace(adapter, probe=probe_of(musicgen))
         train = train.select(adapter.channels)
         held_out = held_out and held_out.select(adapter.channels)
     if held_out is not None:

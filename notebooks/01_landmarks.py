@@ -105,12 +105,12 @@ landmarks.face.shape, landmarks.blendshapes.shape, landmarks.head_pose.shape, la
 # %%
 size = np.array([landmarks.width, landmarks.height])
 points = landmarks.face[:, :, :2] * size  # (T, 478, 2) pixels
-names = {33: "eye", 263: "eye", 61: "mouth", 291: "mouth"}
+corners = [33, 263, 61, 291]
 frame = 100
 figure, ax = plt.subplots(figsize=(4.2, 4.2))
 ax.imshow(frames[frame].image)
 ax.plot(*points[frame].T, ".", markersize=1.5, color="C5")
-ax.plot(*points[frame, list(names)].T, "o", color="C1")
+ax.plot(*points[frame, corners].T, "o", color="C1")
 _ = ax.set(xlim=(175, 345), ylim=(230, 60), xticks=[], yticks=[], title="the four corners among 478 points")
 
 # %% [markdown]

@@ -19,7 +19,7 @@
 # Points know nothing of that. Here they become named curves, *controls*, and you build the four steps on the way by hand: divide
 # by the body, take the speed, sum up the energy, scale to the person.
 #
-# **Time:** half a minute of computing on two CPU cores, 30 minutes with reading. A GPU would not help.
+# **Time:** a few seconds of computing on two CPU cores, 30 minutes with reading. A GPU would not help.
 #
 # **By the end you can**
 #
@@ -337,7 +337,7 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 #
 # - One range for a whole clip: somebody who starts shyly and ends wildly has a shy start in these numbers, as it should be, but whose clip
 #   is cut in two is scaled twice.
-# - The floors were chosen by looking at people, not learned.
+# - The floors are set by hand, not learned from people.
 #
 # ## References
 #

@@ -19,7 +19,7 @@
 # Both can quietly move things in time, and music that is to meet a nod cannot afford that. Here you build two filters and a resampler,
 # and find out where the published method arrives early.
 #
-# **Time:** 20 seconds of computing on two CPU cores, 35 minutes with reading. A GPU would not help.
+# **Time:** 10 seconds of computing on two CPU cores, 35 minutes with reading. A GPU would not help.
 #
 # **By the end you can**
 #
@@ -230,7 +230,6 @@ assert np.allclose(half_pixel, by_hand(features))
 # %%
 frame = np.arange(500)
 place = frame * 49 / 499  # in features, 0 to 49
-wanted = np.interp(middles, coarse_times, np.arange(50))
 early_ms = 1000 * (coarse_times[0] + place / coarse_rate - middles)
 
 # %%
@@ -250,7 +249,7 @@ print(f"too early by {early_ms[0]:.0f} ms at the start, by {early_ms[-1]:.0f} ms
 # %% [markdown]
 # ## 6. The published method beside ours
 #
-# Nods at 100 beats a minute, from a camera with 25 pictures a second. Published: averaged over windows to 5 values a second, then spread
+# Nods at 100 beats a minute, from a camera with 25 pictures a second. As published, with the angle in place of the features: 5 values a second, here means over windows, then spread
 # with `align_corners`. Ours: smoothed at the camera's own rate, read off at the middles.
 
 # %%

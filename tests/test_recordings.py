@@ -189,5 +189,8 @@ def test_a_little_synthetic_training_says_what_it_was_worth(tmp_path):
     again = finetune_on("synthetic", tmp_path / "a", config=config, n_synthetic=4, progress=False, overwrite=True)
     assert again.losses == trained.losses, "the same seed"
     with pytest.raises(ExpotionError, match="There is no folder"):
+        finetune_on(tmp_path / "nowhere", tmp_path / "a", overwrite=True)
+    assert (tmp_path / "a" / "training" / "log.jsonl").exists(), "bad input loses nothing"
+    with pytest.raises(ExpotionError, match="There is no folder"):
         finetune_on(tmp_path / "nowhere", tmp_path / "b")
     assert not (tmp_path / "b").exists()
