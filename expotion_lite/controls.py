@@ -94,6 +94,8 @@ DESCRIPTIONS: dict[str, str] = {
 CHANNELS: tuple[str, ...] = tuple(DESCRIPTIONS)
 """The channels' names, in the order of the columns."""
 MOTION: tuple[str, ...] = tuple(name for name in CHANNELS if name not in EXPRESSION + MISSING)
+MODALITIES: dict[str, tuple[str, ...]] = {"expression": EXPRESSION, "motion": MOTION}
+"""What a face expresses, and how head, shoulders and arms move."""
 
 # Where the leading motion is turned into pulses: at the lowest point only (a nod, an ictus), or at both ends (a sway).
 _BOTTOMS = ("head_pitch", "head_y", "shoulders_y", "left_wrist_y", "right_wrist_y")
@@ -199,6 +201,31 @@ class Controls:
         if frame_rate.shape != () or frame_rate.dtype.kind not in "fiu":
             raise ExpotionError(f"{path} is not a controls file: its frame_rate is not one number.")
         return cls(values.astype(np.float32), tuple(channels.tolist()), float(frame_rate), found)
+
+
+def hide(values: np.ndarray, channels: Sequence[str], modality: str) -> np.ndarray:
+    """Controls as if one of `MODALITIES` had not been seen: its channels are 0, and what was to say so says missing.
+
+    Args:
+        values: (..., C) of these C channels.
+        channels: their names.
+        modality: "expression" or "motion".
+
+    Returns:
+        (..., C), a copy.
+
+    Raises:
+        ExpotionError: there is no such modality.
+
+    Example:
+        >>> hide(np.array([0.4, 0.7, 0.0]), ("smile", "pulse", "body_missing"), "motion").tolist()
+        [0.4, 0.0, 1.0]
+    """
+    if modality not in MODALITIES:
+        raise ExpotionError(f"There is no modality {modality!r}; choose {' or '.join(MODALITIES)}.")
+    hidden = np.isin(channels, MODALITIES[modality])
+    lost = np.isin(channels, ("body_missing", "arms_missing")) & (modality == "motion")
+    return np.where(lost, 1, np.where(hidden, 0, values)).astype(values.dtype)
 
 
 def extract_controls(

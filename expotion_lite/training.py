@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,12 @@ from .adapter import (
     to_steps,
 )
 from .checkpoints import train_for
+from .controls import MODALITIES, hide
 from .data import Examples, check_split
 from .errors import ExpotionError
 from .musicgen import IGNORED, MusicGen, inputs_and_labels
+
+STRETCH = 16  # frames of the music so far that are hidden together
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,11 @@ class TrainingConfig:
         batch: examples a step.
         lr: peak learning rate of LoRA. `adapter_lr`: of the visual adapter.
         text_dropout, video_dropout: how often each condition is left out, independently, so that both can be guided.
+        modality_dropout: how often expression alone is hidden from the model, and as often motion alone, so that it
+            makes something of each (`controls.MODALITIES`).
+        past_dropout: in how many of the examples a part of the music so far is hidden, from none to all of it. Music
+            tells its own beat, so that a model that hears all of it gains little by watching (word dropout, Bowman et
+            al. 2016, section 3.1, is against the same).
         clip: largest gradient norm.
         seed: of the adapter's first weights and of which examples are drawn.
         patience: stop after so many validations without a lower held-out loss; there is one every 100 steps.
@@ -52,6 +61,8 @@ class TrainingConfig:
     adapter_lr: float = 2e-3
     text_dropout: float = 0.2
     video_dropout: float = 0.2
+    modality_dropout: float = 0.1
+    past_dropout: float = 0.0
     clip: float = 1.0
     seed: int = 0
     patience: int = 10
@@ -62,9 +73,9 @@ class TrainingConfig:
         for name in ("hours", "batch", "lr", "adapter_lr", "clip", "patience"):
             if not getattr(self, name) > 0:
                 raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number above 0.")
-        for name in ("text_dropout", "video_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number from 0 to 1.")
+        for name, most in (("text_dropout", 1), ("video_dropout", 1), ("modality_dropout", 0.5), ("past_dropout", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number from 0 to {most}.")
         if self.max_steps is not None and self.max_steps < 1:
             raise ExpotionError(f"max_steps is {self.max_steps}; choose 1 or more, or None to train for hours.")
 
@@ -72,13 +83,15 @@ class TrainingConfig:
 @dataclass(frozen=True)
 class Batch:
     """`codes` (B, K, T) int64, `controls` (B, T, C), `tokens` (B, L) of the captions and their `mask` (B, L);
-    `video` (B,), 1 where the video is shown and 0 where it is left out."""
+    `video` (B,), 1 where the video is shown and 0 where it is left out; `past` (B, T), 1 where a frame may be heard by
+    those after it."""
 
     codes: torch.Tensor
     controls: torch.Tensor
     tokens: torch.Tensor
     mask: torch.Tensor
     video: torch.Tensor
+    past: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -94,7 +107,32 @@ def collate(musicgen: MusicGen, examples: Examples, picks: np.ndarray, texts: np
         tokens.input_ids,
         tokens.attention_mask * torch.from_numpy(texts.astype(np.int64))[:, None],
         torch.from_numpy(video.astype(np.float32)),
+        torch.ones(len(picks), examples.codes.shape[-1]),
     )
+
+
+def hide_some(batch: Batch, channels: Sequence[str], share: float, rng: np.random.Generator) -> Batch:
+    """The batch, with expression hidden in about this share of the examples and motion in as many others."""
+    controls, drawn = batch.controls.numpy().copy(), rng.random(len(batch.controls))
+    for i, modality in enumerate(MODALITIES):
+        rows = (drawn >= i * share) & (drawn < (i + 1) * share)
+        controls[rows] = hide(controls[rows], channels, modality)
+    return replace(batch, controls=torch.from_numpy(controls))
+
+
+def hide_past(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+    """The batch, with stretches of the music so far hidden in a share of the examples, in each another part of it."""
+    n, frames = batch.past.shape
+    part = rng.random((n, 1)) * (rng.random((n, 1)) < share)
+    hidden = rng.random((n, -(-frames // STRETCH))) < part
+    past = ~hidden.repeat(STRETCH, axis=1)[:, :frames]
+    return replace(batch, past=torch.from_numpy(past.astype(np.float32)))
+
+
+def without_hidden(inputs: torch.Tensor, past: torch.Tensor, pad: int) -> torch.Tensor:
+    """What the decoder reads, (B * K, S), with pad for what was said at steps whose frame (B, T) is hidden."""
+    shown = F.pad(past, (1, inputs.shape[1] - past.shape[1] - 1), value=1.0)  # a step reads what the one before said
+    return torch.where(shown.repeat_interleave(len(inputs) // len(past), dim=0) > 0, inputs, pad)
 
 
 def loss_of(model: Any, batch: Batch, pad: int) -> torch.Tensor:
@@ -106,6 +144,7 @@ def loss_of(model: Any, batch: Batch, pad: int) -> torch.Tensor:
         pad: the model's pad token.
     """
     inputs, labels = inputs_and_labels(batch.codes, pad)
+    inputs = without_hidden(inputs, batch.past, pad)
     visual = embed_controls(model, batch.controls) * batch.video[:, None, None]
     with conditioned(model, to_steps(visual, labels.shape[2])):
         logits = model(input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs).logits
@@ -209,8 +248,10 @@ def finetune(
         rng = np.random.default_rng([config.seed, i])
         picks = rng.integers(len(train), size=config.batch)
         shown = rng.random((2, config.batch)) >= np.array([[config.text_dropout], [config.video_dropout]])
+        batch = hide_some(collate(musicgen, train, picks, *shown), train.channels, config.modality_dropout, rng)
+        batch = hide_past(batch, config.past_dropout, rng)
         with accelerator.autocast():
-            batch = collate(musicgen, train, picks, *shown).to(accelerator.device)
+            batch = batch.to(accelerator.device)
             loss = loss_of(model, batch, musicgen.pad)
         optimizer.zero_grad()
         accelerator.backward(loss)

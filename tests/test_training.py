@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from expotion_lite import training
 from expotion_lite.adapter import (
     BUNDLED,
     AdapterConfig,
@@ -26,10 +27,22 @@ from expotion_lite.adapter import (
     to_steps,
 )
 from expotion_lite.checkpoints import keep_plan, train_for
+from expotion_lite.controls import CHANNELS, MODALITIES, hide
 from expotion_lite.data import Examples, check_split, kept_synthetic_examples, synthetic_examples
 from expotion_lite.errors import ExpotionError
 from expotion_lite.musicgen import inputs_and_labels, load
-from expotion_lite.training import Batch, TrainingConfig, collate, finetune, held_out_losses, loss_of, spare_memory
+from expotion_lite.training import (
+    Batch,
+    TrainingConfig,
+    collate,
+    finetune,
+    held_out_losses,
+    hide_past,
+    hide_some,
+    loss_of,
+    spare_memory,
+    without_hidden,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +60,45 @@ def test_loss_equals_transformers_own():
     inputs, labels = inputs_and_labels(codes, musicgen.pad)
     with torch.no_grad(), conditioned(model, to_steps(embed_controls(model, controls), 4)):
         theirs = model(**tokens, decoder_input_ids=inputs, labels=labels).loss
-    batch = Batch(codes, controls, tokens.input_ids, tokens.attention_mask, torch.ones(2))
+    batch = Batch(codes, controls, tokens.input_ids, tokens.attention_mask, torch.ones(2), torch.ones(2, 25))
     assert torch.allclose(loss_of(model, batch, musicgen.pad), theirs, atol=1e-5)
+
+
+def test_each_modality_is_hidden_now_and_then_never_both():
+    controls = np.random.default_rng(1).random((400, 3, len(CHANNELS)), np.float32)
+    batch = Batch(*[torch.zeros(400)] * 6)
+    batch = replace(batch, controls=torch.from_numpy(controls))
+    some = hide_some(batch, CHANNELS, 0.2, np.random.default_rng(0)).controls.numpy()
+    gone = [(some == hide(controls, CHANNELS, modality)).all((1, 2)) for modality in MODALITIES]
+    untouched = (some == controls).all((1, 2))
+    assert (gone[0].astype(int) + gone[1] + untouched == 1).all()
+    assert all(0.15 < share.mean() < 0.25 for share in gone)
+
+
+def test_hidden_stretches_of_the_past_are_not_read_by_the_steps_that_follow():
+    codes = torch.arange(2 * 4 * 50).view(2, 4, 50)
+    inputs, _ = inputs_and_labels(codes, 999)
+    past = torch.ones(2, 50)
+    past[1, 10:12] = 0
+    read = without_hidden(inputs, past, 999)
+    assert torch.equal(read[:4], inputs[:4]), "the first example hides nothing"
+    changed = (read[4:] != inputs[4:]).nonzero().tolist()
+    assert changed == [[k, step] for k in range(4) for step in (11, 12)] and (read[4:, 11:13] == 999).all()
+
+    batch = Batch(*[torch.zeros(300)] * 5, past=torch.ones(300, 100))
+    past = hide_past(batch, 0.5, np.random.default_rng(0)).past
+    share = 1 - past.mean(1)
+    assert 0.5 < (share == 0).float().mean() < 0.65 and share.max() > 0.8
+    assert (past[:, :16] == past[:, :1]).all(), "a stretch is hidden whole"
+
+
+def test_finetuning_hides_modalities_as_often_as_it_is_told(examples, tmp_path, monkeypatch):
+    shares = []
+    monkeypatch.setattr(training, "hide_some", lambda batch, channels, share, rng: shares.append(share) or batch)
+    finetune(load("nano"), examples[0], None, tmp_path, TrainingConfig(max_steps=2, batch=2, modality_dropout=0.3))
+    assert shares == [0.3, 0.3]
+    with pytest.raises(ExpotionError, match="expression or motion"):
+        hide(examples[0].controls, examples[0].channels, "smell")
 
 
 def test_a_leaking_split_is_refused(examples):
@@ -188,7 +238,18 @@ def test_an_adapter_that_does_not_fit_is_an_error_never_silent(damage, tmp_path)
         load_adapter(load("nano"), folder)
 
 
-@pytest.mark.parametrize("wrong", [{"hours": 0}, {"max_steps": 0}, {"batch": 0}, {"text_dropout": 3}, {"lr": -1.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hours": 0},
+        {"max_steps": 0},
+        {"batch": 0},
+        {"text_dropout": 3},
+        {"modality_dropout": 0.7},
+        {"past_dropout": -1},
+        {"lr": -1.0},
+    ],
+)
 def test_a_training_that_cannot_be_is_refused_by_name(wrong):
     with pytest.raises(ExpotionError, match=next(iter(wrong))):
         TrainingConfig(**wrong)
