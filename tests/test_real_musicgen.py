@@ -151,7 +151,7 @@ def trained(folder, tmp_path_factory):
     model = attach(musicgen, config)
     words = musicgen.processor.tokenizer([PROMPT], return_tensors="pt")
     codes, controls = torch.randint(0, 2048, (1, 4, 25)), torch.from_numpy(controls_of(25).values)[None]
-    batch = Batch(codes, controls, words.input_ids, words.attention_mask, torch.ones(1))
+    batch = Batch(codes, controls, words.input_ids, words.attention_mask, torch.ones(1), torch.ones(codes.shape[::2]))
     optimizer = torch.optim.AdamW(learners := [p for p in model.parameters() if p.requires_grad], lr=1e-3)
     loss = loss_of(model, batch, musicgen.pad)
     loss.backward()
