@@ -25,6 +25,7 @@ def arrange(
     tempo_bpm: float | None = None,
     key: str | None = None,
     mode: str | None = None,
+    on_downbeat: bool = False,
 ) -> Piece:
     """Draw a piece from a seed.
 
@@ -33,9 +34,10 @@ def arrange(
         duration_s: its length in seconds.
         style: one of `styles.STYLES`, tempo_bpm: beats a minute, key: one of `harmony.KEYS`, mode: one of
             `harmony.MODES`; given, they are not drawn.
+        on_downbeat: whether it starts with a bar, as music does that is played for the occasion.
 
     Returns:
-        The piece. It starts anywhere in a bar, as a clip cut from a longer recording does.
+        The piece. Unless `on_downbeat`, it starts anywhere in a bar, as a clip cut from a longer recording does.
 
     Raises:
         KeyError: an unknown style or mode. ValueError: an unknown key.
@@ -52,7 +54,7 @@ def arrange(
     tonic = KEYS.index(key or str(rng.choice(KEYS)))
     mode = mode or str(rng.choice(how.modes))
     bar_s = how.beats * 60.0 / tempo
-    start_s = -rng.uniform(0.0, bar_s)
+    start_s = -rng.uniform(0.0, bar_s) * (not on_downbeat)
     form = Form(rng, int(np.ceil((duration_s - start_s) / bar_s)))
     arranger = _Arranger(rng, how, tonic, mode, bar_s, start_s, form)
     arranger.write()

@@ -122,6 +122,7 @@ def compose(
     tempo_bpm: float | None = None,
     key: str | None = None,
     mode: str | None = None,
+    on_downbeat: bool = False,
 ) -> Piece:
     """Draw a piece from a seed.
 
@@ -129,9 +130,10 @@ def compose(
         seed: the same seed gives the same piece.
         duration_s: its length in seconds.
         style, tempo_bpm, key, mode: given, they are not drawn.
+        on_downbeat: whether it starts with a bar.
 
     Returns:
-        The piece. It starts anywhere in a bar, as a clip cut from a longer recording does.
+        The piece. Unless `on_downbeat`, it starts anywhere in a bar, as a clip cut from a longer recording does.
 
     Raises:
         KeyError: an unknown style or mode. ValueError: an unknown key.
@@ -150,7 +152,7 @@ def compose(
     key = key or str(rng.choice(KEYS))
     mode = mode or str(rng.choice(["major", "minor"]))
     beat_s = 60.0 / tempo
-    start_s = -rng.uniform(0.0, 4 * beat_s)
+    start_s = -rng.uniform(0.0, 4 * beat_s) * (not on_downbeat)
     n_bars = int(np.ceil((duration_s - start_s) / (4 * beat_s)))
     levels = _section_levels(rng, n_bars)
     score = _Score(rng, how, KEYS.index(key), mode, beat_s, start_s, levels)
@@ -309,17 +311,17 @@ def tempo_word(tempo_bpm: float) -> str:
     return ("slow", "mid-tempo", "fast")[int(np.searchsorted([84, 116], tempo_bpm, side="right"))]
 
 
-def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True) -> str:
+def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True, mood: bool = True) -> str:
     """Describe a piece in words, each time in other words; what is left out of the caption is left to the model.
 
     Args:
         piece: what to describe.
         rng: draws the wording.
-        tempo: whether the tempo may be named.
+        tempo, mood: whether the tempo and the mood may be named.
     """
-    mood = str(rng.choice(MOODS[piece.mode]))
+    feel = str(rng.choice(MOODS[piece.mode]))
     level = next(words for bound, words in LEVELS if float(piece.energy.mean()) < bound)
-    words = [w for w, p in ((str(rng.choice(level)), 0.4), (mood, 0.8)) if rng.random() < p]
+    words = [w for w, p in ((str(rng.choice(level)), 0.4), (feel, 0.8 * mood)) if rng.random() < p]
     if tempo and rng.random() < 0.6:
         words.insert(0, tempo_word(piece.tempo_bpm))
     kind = piece.style if rng.random() < 0.85 else "music"

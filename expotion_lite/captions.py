@@ -48,15 +48,15 @@ def piece_of(style: str) -> str:
     return style if style.split()[-1] in COUNTED else f"{style} piece"
 
 
-def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True) -> str:
+def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True, mood: bool = True) -> str:
     """Describe a piece, each time in other words; what is left out of the caption is left to the model.
 
     Args:
         piece: from `arranging.arrange`.
         rng: draws the wording.
-        tempo: whether the tempo may be named.
+        tempo, mood: whether the tempo and the mood may be named.
     """
-    facts = _Facts(piece, rng, tempo)
+    facts = _Facts(piece, rng, tempo, mood)
     forms = (facts.plain, facts.tags, facts.request, facts.long)
     text = forms[int(rng.choice(4, p=(0.45, 0.2, 0.15, 0.2)))]()
     return text[0].upper() + text[1:] if rng.random() < 0.3 else text
@@ -65,12 +65,12 @@ def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True) -> st
 class _Facts:
     """The words for what is true of a piece, drawn once for a caption."""
 
-    def __init__(self, piece: Piece, rng: np.random.Generator, tempo: bool) -> None:
+    def __init__(self, piece: Piece, rng: np.random.Generator, tempo: bool, mood: bool) -> None:
         style, dark = STYLES[piece.style], int(piece.mode not in BRIGHT)
         draw = lambda words: str(rng.choice(words))  # noqa: E731
         self.rng, self.piece = rng, piece
         self.style = draw(style.names) if rng.random() < 0.6 else piece.style
-        self.mood = draw(style.moods[dark] if rng.random() < 0.5 else MOODS[dark])
+        self.mood = draw(style.moods[dark] if rng.random() < 0.5 else MOODS[dark]) if mood else ""
         self.level = draw(next(words for bound, words in LEVELS if float(piece.energy.mean()) < bound))
         self.tempo = tempo_word(piece.tempo_bpm, rng) if tempo else ""
         self.bpm = (
@@ -114,17 +114,18 @@ class _Facts:
     def request(self) -> str:
         """Such as "play a wistful waltz played by accordion and upright bass"."""
         ask = str(self.rng.choice(["play", "give me", "I would like", "make", "compose"]))
-        what = with_article(" ".join([*self._maybe(0.5, self.tempo), self.mood, piece_of(self.style)]))
+        what = with_article(" ".join(_said(*self._maybe(0.5, self.tempo), self.mood, piece_of(self.style))))
         return f"{ask} {what} played by {self._list()}" + (f", {self.bpm}" if self._maybe(0.6, self.bpm) else "")
 
     def long(self) -> str:
         """Such as people's long descriptions, sentence by sentence."""
-        mood, level, what = self.mood, self.level, piece_of(self.style)
+        feel, what = _said(self.mood, self.level), piece_of(self.style)
+        moods = [f", {self.mood} throughout", f" The mood is {self.mood}."] if self.mood else ["", ""]
         first = self.rng.choice([
-            f"An instrumental {what} that sounds {mood} and {level}.",
-            f"This is {with_article(f'{mood}, {level} {what}')}.",
-            f"The recording is {with_article(f'{level} {what}')}, {mood} throughout.",
-            f"The style is {self.style}. The mood is {mood}, the dynamics are {level}.",
+            f"An instrumental {what} that sounds {' and '.join(feel)}.",
+            f"This is {with_article(', '.join(feel) + ' ' + what)}.",
+            f"The recording is {with_article(f'{self.level} {what}')}{moods[0]}.",
+            f"The style is {self.style}.{moods[1]} The dynamics are {self.level}.",
         ])  # fmt: skip
         second = str(
             self.rng.choice([" It features {}.", " The instruments are {}.", " One hears {}.", " Played by {}."])
@@ -137,3 +138,8 @@ class _Facts:
             f" The key is {self.piece.key} {self.piece.mode}.",
         ]
         return str(first) + second + "".join(text for text in rest if text and self.rng.random() < 0.4)
+
+
+def _said(*words: str) -> list[str]:
+    """The words that are not empty."""
+    return [word for word in words if word]

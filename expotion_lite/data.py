@@ -138,7 +138,8 @@ def synthetic_examples(
         for i in range(first, min(first + 8, n)):
             piece, moves = synthetic_pair(first_song + i, first_performer + i, duration_s, musicgen.frame_rate, band)
             rng = np.random.default_rng([first_song + i, 5])
-            captions.append(band.describe(piece, rng, tempo=bool(rng.random() < 0.3)))
+            tempo, mood = bool(rng.random() < 0.3), bool(rng.random() < 0.5)  # what words do not tell, the person does
+            captions.append(band.describe(piece, rng, tempo=tempo, mood=mood))
             controls.append(moves.values)
             channels = moves.channels
             audio.append(band.play(piece, musicgen.sample_rate))

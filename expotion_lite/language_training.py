@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,17 +22,21 @@ from transformers import (
 )
 from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
+from .band import Piece
 from .bands import BANDS, Band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .musicgen import MusicGen, inputs_and_labels
+from .optimizers import optimizer_of
 from .streams import WORKERS, ahead, one_ahead
+from .training import heard_past, without_hidden
 
 WINDOW = 500  # frames
 PIECE_S = WINDOW / 50
 SHORT = 125  # frames of the windows in every second batch
-TEXT_DROPOUT = 0.15
-LR, MUON_LR = 3e-3, 0.02  # peaks, of AdamW and of Muon
+TEXT_DROPOUT, PAST_DROPOUT = 0.15, 0.35
+CLOCK_WEIGHT = 4.0  # of the clock's error beside the loss of the codes
+AHEAD = 25  # frames: how far ahead the clock is told too
 SPECIAL = ("<pad>", "</s>", "<unk>")
 SAMPLED = (  # what a model in training is asked for, to be listened to
     "calm lo-fi hip hop with electric piano, 80 bpm",
@@ -105,13 +111,44 @@ def start_numbers_as_neighbours(model: MusicgenForConditionalGeneration, tokeniz
     table[list(rows)] = features.to(table)
 
 
-def fresh_pieces(band: Band, first_seed: int, size: int, i: int) -> tuple[torch.Tensor, list[str]]:
-    """Batch number i of pieces that no other batch has: audio (size, N) float32, and a caption of each."""
-    seeds = range(first_seed + i * size, first_seed + (i + 1) * size)
-    pieces = [band.compose(seed, PIECE_S) for seed in seeds]
-    audio = np.stack([band.play(piece, SAMPLE_RATE) for piece in pieces])
-    captions = [band.describe(p, np.random.default_rng([s, 1])) for p, s in zip(pieces, seeds, strict=True)]
-    return torch.from_numpy(audio), captions
+@dataclass(frozen=True)
+class Pieces:
+    """B pieces: `music`, (B, N) float32 as audio or (B, K, T) int64 as codes, `captions`, and `clocks` (B, T, 6)."""
+
+    music: torch.Tensor
+    captions: tuple[str, ...]
+    clocks: torch.Tensor
+
+
+def clock_of(piece: Piece, frames: int) -> np.ndarray:
+    """Where each of the first frames lies in its beat, where in its bar, and in its beat `AHEAD` frames later.
+
+    Returns:
+        (frames, 6) float32: cosine and sine of each, 0 degrees on the beat. What lies ahead cannot be told without the
+        tempo.
+
+    Example:
+        >>> from expotion_lite.arranging import arrange
+        >>> piece = arrange(1, on_downbeat=True, tempo_bpm=60.0)
+        >>> clock_of(piece, 51)[[0, 25, 50], 0].round(1)
+        array([ 1., -1.,  1.], dtype=float32)
+    """
+    times = np.arange(frames + AHEAD) / 50
+    beat = (times - piece.beats[0]) * piece.tempo_bpm / 60
+    bar = (times - piece.downbeats[0]) * piece.tempo_bpm / 60 / piece.beats_per_bar
+    turns = (beat[:frames], bar[:frames], beat[AHEAD:])
+    return np.stack([wave(2 * np.pi * turn) for turn in turns for wave in (np.cos, np.sin)], -1).astype(np.float32)
+
+
+def fresh_pieces(band: Band, first_seed: int, size: int, i: int) -> Pieces:
+    """Batch number i of pieces that no other batch has; most begin with a bar, which can be counted from."""
+    numbers = range(first_seed + i * size, first_seed + (i + 1) * size)
+    pieces = [band.compose(seed, PIECE_S, on_downbeat=seed % 4 > 0) for seed in numbers]
+    return Pieces(
+        torch.from_numpy(np.stack([band.play(piece, SAMPLE_RATE) for piece in pieces])),
+        tuple(band.describe(piece, np.random.default_rng([piece.seed, 1])) for piece in pieces),
+        torch.from_numpy(np.stack([clock_of(piece, WINDOW) for piece in pieces])),
+    )
 
 
 @torch.no_grad()
@@ -122,22 +159,55 @@ def encode_pieces(codec: EncodecModel, audio: torch.Tensor) -> torch.Tensor:
     return torch.cat(each)  # one by one: a CPU's caches do not hold a batch
 
 
-def in_short_windows(codes: torch.Tensor, captions: list[str]) -> tuple[torch.Tensor, list[str]]:
-    """Cut codes (B, K, WINDOW) into windows of `SHORT` frames, piece after piece, each with the caption of its piece.
+def in_short_windows(pieces: Pieces) -> Pieces:
+    """Cut codes of `WINDOW` frames into windows of `SHORT`, piece after piece, each with the caption of its piece.
 
     In ten seconds the music itself tells its tempo, so that a model gains little by reading it in the words. In a short
     window it gains more.
     """
-    n = codes.shape[-1] // SHORT
-    windows = codes[..., : n * SHORT].unflatten(-1, (n, SHORT)).movedim(2, 1).flatten(0, 1)
-    return windows, [caption for caption in captions for _ in range(n)]
+    n = pieces.music.shape[-1] // SHORT
+    return Pieces(
+        pieces.music[..., : n * SHORT].unflatten(-1, (n, SHORT)).movedim(2, 1).flatten(0, 1),
+        tuple(caption for caption in pieces.captions for _ in range(n)),
+        pieces.clocks[:, : n * SHORT].unflatten(1, (n, SHORT)).flatten(0, 1),
+    )
 
 
-def tokens_of(tokenizer: T5Tokenizer, captions: list[str], i: int) -> tuple[torch.Tensor, torch.Tensor]:
+def tokens_of(tokenizer: T5Tokenizer, captions: Sequence[str], i: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens (B, L) of captions and their mask, which leaves out some captions altogether, drawn by the number i."""
-    tokens = tokenizer(captions, return_tensors="pt", padding=True)
+    tokens = tokenizer(list(captions), return_tensors="pt", padding=True)
     shown = np.random.default_rng([8, i]).random((len(captions), 1)) >= TEXT_DROPOUT
     return tokens.input_ids, tokens.attention_mask * torch.from_numpy(shown)
+
+
+def losses_of(
+    model: MusicgenForConditionalGeneration,
+    clock: torch.nn.Linear,
+    pieces: Pieces,
+    tokens: torch.Tensor,
+    mask: torch.Tensor,
+    past: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How badly a model foretells the next codes, and how badly its clock goes.
+
+    Args:
+        model: that is trained. clock: reads the time off its last states.
+        pieces: codes (B, K, T). tokens, mask: (B, L) of the captions.
+        past: (B, T), 1 where a frame may be heard by those after it.
+
+    Returns:
+        (cross-entropy in nats a code, mean squared error of `clock_of`: 0.5 for a clock that says nothing)
+    """
+    pad, device = model.decoder.config.pad_token_id, model.device
+    inputs, labels = inputs_and_labels(pieces.music, pad)
+    inputs, labels = without_hidden(inputs, past, pad).to(device), labels.to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        out = model(
+            input_ids=tokens.to(device), attention_mask=mask.to(device), decoder_input_ids=inputs, labels=labels,
+            output_hidden_states=True,
+        )  # fmt: skip
+    states = out.decoder_hidden_states[-1][:, : pieces.clocks.shape[1]].float()
+    return out.loss.float(), (clock(states) - pieces.clocks.to(device)).square().mean()
 
 
 def train_language(
@@ -152,7 +222,9 @@ def train_language(
 ) -> MusicgenForConditionalGeneration:
     """Train (or go on training) text encoder and decoder, in place, on the device where the model is.
 
-    No piece is heard twice: worker processes render fresh ones, which are encoded here.
+    No piece is heard twice: worker processes render fresh ones, which are encoded here. In every second batch they are
+    cut into short windows; in some examples stretches of the music so far are hidden. Beside the next code, the
+    decoder's states must tell the time in beat and bar (`clock_of`), by a linear map that is thrown away in the end.
 
     Args:
         model: from `new_musicgen`; its codec is trained and stays as it is. tokenizer: from `new_tokenizer`.
@@ -164,91 +236,48 @@ def train_language(
     Returns:
         The model in eval mode.
     """
-    device, codec, pad = model.device, model.audio_encoder.eval(), model.decoder.config.pad_token_id
+    codec, device = model.audio_encoder.eval(), model.device
+    torch.manual_seed(2)
+    model.clock = torch.nn.Linear(model.decoder.config.hidden_size, 6).to(device)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = optimizer_of(model)
-    pieces = ahead(partial(fresh_pieces, band, TRAIN_SEEDS, batch), workers)
+    source = ahead(partial(fresh_pieces, band, TRAIN_SEEDS, batch), workers)
 
-    def loss_of(codes: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        inputs, labels = (x.to(device) for x in inputs_and_labels(codes, pad))
-        with torch.autocast(device.type, torch.bfloat16):
-            out = model(
-                input_ids=tokens.to(device), attention_mask=mask.to(device), decoder_input_ids=inputs, labels=labels
-            )
-        return out.loss.float()
-
-    def example(i: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        audio, captions = pieces(i)
-        codes = encode_pieces(codec, audio)
+    def example(i: int, pieces: Pieces) -> tuple[Pieces, torch.Tensor, torch.Tensor]:
+        pieces = replace(pieces, music=encode_pieces(codec, pieces.music))
         if i % 2:
-            codes, captions = in_short_windows(codes, captions)
-        return codes, *tokens_of(tokenizer, captions, i)
+            pieces = in_short_windows(pieces)
+        return pieces, *tokens_of(tokenizer, pieces.captions, i)
 
-    examples = one_ahead(example)
+    examples = one_ahead(lambda i: example(i, source(i)))
 
     def step(i: int, progress: float) -> dict[str, float]:
-        loss = loss_of(*examples(i))
+        pieces, tokens, mask = examples(i)
+        past = heard_past(len(mask), pieces.music.shape[-1], PAST_DROPOUT, np.random.default_rng([9, i]))
+        loss, late = losses_of(model, model.clock, pieces, tokens, mask, past)
         optimizer.zero_grad()
-        loss.backward()
+        (loss + CLOCK_WEIGHT * late).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        return {"loss": float(loss.detach())}
+        return {"loss": float(loss.detach()), "clock": float(late.detach())}
 
-    held_out = []
-    for i in range(4):
-        audio, captions = fresh_pieces(band, 0, 8, i)
-        held_out.append((encode_pieces(codec, audio), *tokens_of(tokenizer, captions, i)))
+    held_out = [example(2 * i, fresh_pieces(band, 0, 8, i)) for i in range(4)]  # whole
+    whole = torch.ones(8, WINDOW)
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
         model.eval()
-        losses = [float(loss_of(*each)) for each in held_out]
+        losses = torch.tensor([losses_of(model, model.clock, *each, whole) for each in held_out]).mean(0)
         write_samples(model, tokenizer, folder / "samples")
         model.train()
         codec.eval()
-        return {"loss": sum(losses) / len(losses)}
+        return {"loss": float(losses[0]), "clock": float(losses[1])}
 
     model.train()
     codec.eval()
     train_for(hours, folder, "language", model, optimizer, step, validate=validate)
+    del model.clock
     return model.eval()
-
-
-class Together:
-    """Optimizers of different parameters that step as one, for `checkpoints.train_for`."""
-
-    def __init__(self, *optimizers: torch.optim.Optimizer) -> None:
-        self.optimizers, self.defaults = optimizers, optimizers[0].defaults
-        self.param_groups = [group for each in optimizers for group in each.param_groups]
-        self.state = defaultdict(dict)
-        for each in optimizers:
-            each.state = self.state
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for each in self.optimizers:
-            each.zero_grad()
-
-    def step(self) -> None:
-        """Take one step with each."""
-        for each in self.optimizers:
-            each.step()
-
-
-def optimizer_of(model: MusicgenForConditionalGeneration) -> Together:
-    """AdamW for embeddings, heads, norms and biases; Muon for the matrices between them.
-
-    Muon (Jordan 2024, kellerjordan.github.io/posts/muon) takes steps that are equally large in all directions of a
-    matrix. torch has it from 2.9 on.
-    """
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    inner = {n for n, p in trained.items() if p.ndim == 2 and (".layers." in n or ".block." in n) and "bias" not in n}
-    return Together(
-        torch.optim.AdamW(
-            [p for n, p in trained.items() if n not in inner], lr=LR, betas=(0.9, 0.95), weight_decay=0.05, fused=True
-        ),
-        torch.optim.Muon([p for n, p in trained.items() if n in inner], lr=MUON_LR, weight_decay=0.05),
-    )
 
 
 def write_samples(model: MusicgenForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path) -> None:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from .bands import Band
     from .musicgen import MusicGen
 
-SHARES = {"codec": 0.36, "language": 0.40, "adapter": 0.20}  # of --hours; encoding takes the rest
+SHARES = {"codec": 0.36, "reading": 0.02, "language": 0.38, "adapter": 0.20}  # of --hours; encoding takes the rest
+PAST_DROPOUT = 0.7  # of the adapter: it is to watch, not to listen
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 
 
@@ -106,6 +107,7 @@ def train_nano(options: argparse.Namespace, device: str) -> Path | None:
         start_numbers_as_neighbours,
         train_language,
     )
+    from .reading import learn_to_read
 
     band = BANDS[options.band]
     codec = trained_codec(options, band, device)
@@ -114,6 +116,7 @@ def train_nano(options: argparse.Namespace, device: str) -> Path | None:
     tokenizer = new_tokenizer(band)
     model = new_musicgen(codec, band, len(tokenizer), options.width, options.layers)
     start_numbers_as_neighbours(model, tokenizer)
+    learn_to_read(model, tokenizer, band, options.folder, _share("reading", options) * options.hours)
     train_language(model, tokenizer, band, options.folder, _share("language", options) * options.hours)
     save_nano(model, tokenizer, options.folder / "nano")
     return options.folder / "nano"
@@ -171,7 +174,7 @@ def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int)
     from .training import TrainingConfig, finetune
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
-    finetune(musicgen, train, held_out, folder, TrainingConfig(hours=hours))
+    finetune(musicgen, train, held_out, folder, TrainingConfig(hours=hours, past_dropout=PAST_DROPOUT))
 
 
 if __name__ == "__main__":

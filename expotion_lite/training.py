@@ -122,11 +122,17 @@ def hide_some(batch: Batch, channels: Sequence[str], share: float, rng: np.rando
 
 def hide_past(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
     """The batch, with stretches of the music so far hidden in a share of the examples, in each another part of it."""
-    n, frames = batch.past.shape
+    return replace(batch, past=heard_past(*batch.past.shape, share, rng))
+
+
+def heard_past(n: int, frames: int, share: float, rng: np.random.Generator) -> torch.Tensor:
+    """Draw which frames of n examples may be heard by those after them: (n, frames) float32, 1 or 0.
+
+    In a share of the examples some stretches are hidden, in each another part of it.
+    """
     part = rng.random((n, 1)) * (rng.random((n, 1)) < share)
     hidden = rng.random((n, -(-frames // STRETCH))) < part
-    past = ~hidden.repeat(STRETCH, axis=1)[:, :frames]
-    return replace(batch, past=torch.from_numpy(past.astype(np.float32)))
+    return torch.from_numpy((~hidden.repeat(STRETCH, axis=1)[:, :frames]).astype(np.float32))
 
 
 def without_hidden(inputs: torch.Tensor, past: torch.Tensor, pad: int) -> torch.Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from expotion_lite.arranging import arrange
-from expotion_lite.captions import caption
+from expotion_lite.captions import LEVELS, MOODS, caption
 from expotion_lite.harmony import KEYS, MODES, PROGRESSIONS, chord_on, voice
 from expotion_lite.styles import STYLES
 
@@ -94,7 +94,7 @@ def test_a_seed_is_a_piece_and_what_is_given_is_kept():
         arrange(1, style="polka")
 
 
-def test_captions_are_true_many_and_leave_the_tempo_out_when_asked():
+def test_captions_are_true_many_and_leave_out_tempo_and_mood_when_asked():
     texts = set()
     for seed in range(60):
         piece = arrange(seed, 8.0)
@@ -107,4 +107,13 @@ def test_captions_are_true_many_and_leave_the_tempo_out_when_asked():
         assert named - set(piece.instruments) <= {"piano", "brass", "strings", "organ", "choir"}  # parts of other names
         silent = caption(piece, np.random.default_rng(seed), tempo=False)
         assert not re.search(r"bpm|beats per|tempo|slow|fast|upbeat|lively|hurried", silent.lower())
+        moods = {*MOODS[0], *MOODS[1], *STYLES[piece.style].moods[0], *STYLES[piece.style].moods[1]}
+        moods -= {word for _, words in LEVELS for word in words} | set(" ".join(STYLES[piece.style].names).split())
+        told = set(re.findall(r"[\w-]+", caption(piece, np.random.default_rng(seed), mood=False).lower()))
+        assert not told & moods
     assert len(texts) == 60
+
+
+def test_a_piece_may_begin_with_a_bar():
+    piece = arrange(3, 6.0, on_downbeat=True)
+    assert piece.downbeats[0] == piece.beats[0] == 0 and arrange(3, 6.0).beats[0] > 0

@@ -17,19 +17,23 @@ from expotion_lite.errors import ExpotionError
 from expotion_lite.language_training import (
     SAMPLED,
     WINDOW,
+    Pieces,
+    clock_of,
     encode_pieces,
     fresh_pieces,
     in_short_windows,
+    losses_of,
     new_musicgen,
     new_tokenizer,
-    optimizer_of,
     save_nano,
     start_numbers_as_neighbours,
     tokens_of,
     train_language,
 )
 from expotion_lite.musicgen import device_named, load
+from expotion_lite.optimizers import optimizer_of
 from expotion_lite.pretraining import main
+from expotion_lite.reading import TEMPI, captioned, learn_to_read
 from expotion_lite.streams import ahead, one_ahead
 
 BAND = BANDS["full"]
@@ -41,27 +45,74 @@ def tokenizer():
 
 
 def test_no_piece_comes_twice_and_a_resumed_run_hears_what_it_would_have_heard():
-    first, captions = fresh_pieces(BAND, 1_000_000, 2, 0)
-    assert first.shape == (2, 10 * 16_000) and len(captions) == 2
-    later, other = fresh_pieces(BAND, 1_000_000, 2, 1)
-    again, same = fresh_pieces(BAND, 1_000_000, 2, 1)
-    assert torch.equal(later, again) and other == same
-    assert not any(torch.equal(a, b) for a in first for b in later)
+    first = fresh_pieces(BAND, 1_000_000, 2, 0)
+    assert first.music.shape == (2, 10 * 16_000) and len(first.captions) == 2 and first.clocks.shape == (2, WINDOW, 6)
+    later, again = fresh_pieces(BAND, 1_000_000, 2, 1), fresh_pieces(BAND, 1_000_000, 2, 1)
+    assert torch.equal(later.music, again.music) and later.captions == again.captions
+    assert not any(torch.equal(a, b) for a in first.music for b in later.music)
 
 
 def test_pieces_are_encoded_whole_and_some_captions_are_left_out(tokenizer):
     codec = new_codec(4, 16).eval()
-    codes = encode_pieces(codec, fresh_pieces(BAND, 0, 2, 0)[0])
+    codes = encode_pieces(codec, fresh_pieces(BAND, 0, 2, 0).music)
     assert codes.shape == (2, 4, WINDOW) and 0 <= codes.min() <= codes.max() < 16
     shown = [bool(tokens_of(tokenizer, ["slow waltz"], i)[1].any()) for i in range(400)]
     assert 0.75 < np.mean(shown) < 0.93
 
 
-def test_short_windows_follow_one_another_with_the_caption_of_their_piece():
-    codes = torch.arange(2 * 4 * WINDOW).view(2, 4, WINDOW)
-    windows, captions = in_short_windows(codes, ["a", "b"])
-    assert captions == ["a"] * 4 + ["b"] * 4 and windows.shape == (8, 4, 125)
-    assert torch.equal(windows[1], codes[0, :, 125:250]) and torch.equal(windows[4], codes[1, :, :125])
+def test_short_windows_follow_one_another_with_the_caption_and_the_clock_of_their_piece():
+    codes, clocks = torch.arange(2 * 4 * WINDOW).view(2, 4, WINDOW), torch.arange(2 * WINDOW * 6).view(2, WINDOW, 6)
+    windows = in_short_windows(Pieces(codes, ("a", "b"), clocks))
+    assert windows.captions == ("a",) * 4 + ("b",) * 4 and windows.music.shape == (8, 4, 125)
+    assert torch.equal(windows.music[1], codes[0, :, 125:250]) and torch.equal(windows.music[4], codes[1, :, :125])
+    assert torch.equal(windows.clocks[1], clocks[0, 125:250]) and torch.equal(windows.clocks[4], clocks[1, :125])
+
+
+@pytest.mark.parametrize("style", ["waltz", "techno"])
+def test_the_clock_strikes_on_beats_and_bars(style):
+    """And most pieces begin on one."""
+    piece = BAND.compose(3, 10.0, style=style)
+    beat, _, bar, _, later, _ = clock_of(piece, WINDOW).T
+    for times, hand in ((piece.beats, beat), (piece.downbeats, bar), (piece.beats[piece.beats > 0.5] - 0.5, later)):
+        struck = np.round(50 * times[times < 9.98]).astype(int)
+        assert hand[struck].min() > 0.95 and hand[(struck[:-1] + struck[1:]) // 2].max() < -0.9
+    begins = [bool((clock[0, 2] > 0.99).all()) for clock in fresh_pieces(BAND, 0, 8, 0).clocks]
+    assert 6 <= sum(begins) < 8
+
+
+def test_the_clock_is_measured_and_what_is_hidden_does_not_move_it(tokenizer):
+    model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1).eval()
+    tokens = tokens_of(tokenizer, ["slow waltz"] * 2, 0)
+    clocks = torch.from_numpy(np.stack([clock_of(BAND.compose(i, 2.0), 100) for i in range(2)]))
+    codes = torch.randint(0, 16, (2, 4, 100))
+    past = torch.ones(2, 100)
+    past[:, 20:] = 0
+
+    def losses(clock: torch.nn.Linear, music: torch.Tensor, past: torch.Tensor) -> tuple[float, float]:
+        with torch.no_grad():
+            return tuple(map(float, losses_of(model, clock, Pieces(music, ("a", "b"), clocks), *tokens, past)))
+
+    clock, other = torch.nn.Linear(64, 6), torch.cat([codes[..., :20], codes[..., 20:].flip(-1)], -1)
+    assert losses(clock, codes, past)[1] == losses(clock, other, past)[1]
+    assert losses(clock, codes, torch.ones(2, 100))[1] != losses(clock, other, torch.ones(2, 100))[1]
+    torch.nn.init.zeros_(clock.weight)
+    torch.nn.init.zeros_(clock.bias)
+    loss, late = losses(clock, codes, past)
+    assert loss == pytest.approx(np.log(16), abs=0.5) and late == pytest.approx(0.5)
+
+
+def test_a_text_encoder_learns_to_read_tempi(tokenizer, tmp_path):
+    captions, facts = captioned(BAND, 0, 2, 0)
+    piece = BAND.compose(0, 4.0)
+    assert len(captions) == 8 and abs(TEMPI[facts["tempo"][0]] / piece.tempo_bpm - 1) < 0.02
+    assert list(BAND.styles)[facts["style"][0]] == piece.style and facts["players"][0].sum() == len(piece.instruments)
+    model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1)
+    start_numbers_as_neighbours(model, tokenizer)
+    learn_to_read(model, tokenizer, BAND, tmp_path, 3 / 3600, size=2, workers=0)
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    knows_nothing = np.log(len(TEMPI)) + np.log(len(BAND.styles)) + 2 * np.log(2)
+    assert last["stage"] == "reading" and last["held_out_loss"] < knows_nothing + 0.5
+    assert 0 <= last["held_out_tempo"] <= 1
 
 
 def test_words_of_captions_are_known_and_others_are_spelled_out(tokenizer):
