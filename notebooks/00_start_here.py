@@ -234,6 +234,7 @@ for row, each in enumerate([other, take]):
 # ```python
 # highest = take.controls.times[np.argmax(take.controls["brows_up"])]
 # figure = plots.plot_landmark_strip(video, take.landmarks, [highest - 0.6, highest])
+# assert 1.5 < highest < 1.9
 # ```
 #
 # The curve is smoothed, so its highest point is the middle of the raise and not a single frame.
@@ -252,7 +253,9 @@ for row, each in enumerate([other, take]):
 # ```python
 # later = take.controls.times >= 4
 # energy = take.controls["motion_energy"]
-# energy[later].mean() / energy[~later].mean()
+# ratio = energy[later].mean() / energy[~later].mean()
+# print(ratio)
+# assert 1.5 < ratio < 3
 # ```
 # </details>
 
@@ -267,9 +270,9 @@ for row, each in enumerate([other, take]):
 # <details><summary>Solution</summary>
 #
 # ```python
-# for seed in (0, 1):
-#     again = el.generate(video, prompt, seed=seed)
-#     print(seed, np.mean(again.codes == take.codes))
+# equal = [np.mean(el.generate(video, prompt, seed=seed).codes == take.codes) for seed in (0, 1)]
+# print(equal)
+# assert equal[0] == 1 and equal[1] < 0.5
 # ```
 #
 # The seed fixes every random draw. Another machine may round differently, and then one different draw changes all that

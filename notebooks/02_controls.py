@@ -258,8 +258,9 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # <details><summary>Solution</summary>
 #
 # ```python
-# for channel in ("head_yaw", "head_roll", "head_x", "head_pitch"):
-#     print(channel, reached["yaw"][channel].std().round(2))
+# spread = {channel: reached["yaw"][channel].std() for channel in ("head_yaw", "head_roll", "head_x", "head_pitch")}
+# print(spread)
+# assert max(spread, key=spread.get) == "head_yaw" and spread["head_yaw"] > 3 * spread["head_pitch"]
 # ```
 # </details>
 
@@ -277,7 +278,9 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # face = near.face.copy()
 # face[:, :, 0] = 1 - face[:, :, 0]
 # mirrored = replace(near, face=face)
-# np.corrcoef(el.extract_controls(near)["head_x"], el.extract_controls(mirrored)["head_x"])[0, 1]
+# agreement = np.corrcoef(el.extract_controls(near)["head_x"], el.extract_controls(mirrored)["head_x"])[0, 1]
+# print(agreement)
+# assert agreement < -0.9
 # ```
 #
 # Everything with a left and a right: x, yaw, roll, tilt. Position channels tell the model left from right; energies and the pulse do not,
@@ -295,8 +298,10 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # <details><summary>Solution</summary>
 #
 # ```python
-# for window_s in (0.2, 0.4, 0.6, 0.8, 1.0):
-#     print(window_s, np.abs(slope_of_parabola(times, pitch, window_s))[20:-20].max().round(1))
+# windows_s = (0.2, 0.4, 0.6, 0.8, 1.0)
+# fastest = [np.abs(slope_of_parabola(times, pitch, window_s))[20:-20].max() for window_s in windows_s]
+# print(np.round(fastest, 1))
+# assert next(w for w, speed in zip(windows_s, fastest, strict=True) if speed < fastest[0] / 2) == 0.8
 # ```
 #
 # A window as long as a whole nod sees it go down and come back, and finds hardly any slope.

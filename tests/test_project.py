@@ -9,7 +9,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import jupytext
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -20,8 +19,6 @@ import expotion_lite
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "expotion_lite"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 HEAVY = {
     "torch",
     "transformers",
@@ -181,25 +178,6 @@ def test_docstrings_name_notebooks_that_exist():
         for name in re.findall(r"Notebook: (notebooks/\w+)", path.read_text("utf-8"))
     }
     assert not [name for name in sorted(named) if not (ROOT / f"{name}.ipynb").exists()]
-
-
-def test_every_notebook_has_its_script():
-    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in SCRIPTS]
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_says_what_its_script_says(path):
-    notebook, script = jupytext.read(path), jupytext.read(path.with_suffix(".py"))
-    expected = [(cell.cell_type, cell.source) for cell in script.cells]
-    assert [(cell.cell_type, cell.source) for cell in notebook.cells] == expected, "run: make notebooks"
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs(path):
-    notebook = jupytext.read(path)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert not any(cell.outputs or cell.execution_count for cell in code), "run: make notebooks"
-    assert "widgets" not in notebook.metadata  # GitHub then shows "Invalid Notebook"
 
 
 def _text(name: str) -> str:

@@ -1,0 +1,90 @@
+"""Every lesson keeps the contract that learners and teachers rely on; notebooks, scripts and solutions agree."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
+lessons = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+sys.path.insert(0, str(ROOT / "tools"))
+
+from notebooks import TO_DO, solutions_of  # noqa: E402
+
+
+def test_every_notebook_has_its_script():
+    assert [path.stem for path in NOTEBOOKS] == [path.stem for path in SCRIPTS]
+
+
+@lessons
+def test_a_notebook_says_what_its_script_says(path):
+    notebook, script = jupytext.read(path), jupytext.read(path.with_suffix(".py"))
+    expected = [(cell.cell_type, cell.source) for cell in script.cells]
+    assert [(cell.cell_type, cell.source) for cell in notebook.cells] == expected, "run: make notebooks"
+
+
+@lessons
+def test_a_notebook_is_kept_without_outputs(path):
+    notebook = jupytext.read(path)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code), "run: make notebooks"
+    assert "widgets" not in notebook.metadata  # GitHub then shows "Invalid Notebook"
+
+
+@lessons
+def test_solutions_are_the_lesson_with_its_exercises_solved(path):
+    kept = jupytext.read(path.parent / "solutions" / path.name)
+    expected = [(cell.cell_type, cell.source) for cell in solutions_of(path.with_suffix(".py")).cells]
+    assert [(cell.cell_type, cell.source) for cell in kept.cells] == expected, "run: make notebooks"
+    assert not any(cell.source.strip() == TO_DO for cell in kept.cells)
+
+
+def test_there_are_no_solutions_without_a_lesson():
+    assert [path.name for path in sorted((ROOT / "notebooks" / "solutions").glob("*"))] == [p.name for p in NOTEBOOKS]
+
+
+@lessons
+def test_a_lesson_begins_with_what_one_needs_to_know_and_ends_with_what_was_seen(path):
+    cells = jupytext.read(path).cells
+    first, text = cells[0].source, "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert first.startswith("# ") and "**Time:**" in first and "**You need**" in first
+    aims = first.partition("**By the end you can**")[2].partition("**You need**")[0]
+    assert 3 <= len(re.findall(r"^- .*\*\w+\*", aims, re.MULTILINE)) <= 5
+    headings = re.findall(r"^## (.*)", text, re.MULTILINE)
+    assert headings[-6:] == ["Exercises", "Quiz", "What we saw", "Limits", "References", "Next"]
+    assert {"**Predict:**", "**Explain.**"} <= set(re.findall(r"\*\*\w+[:.]\*\*", text))
+
+
+@lessons
+def test_exercises_have_targets_and_every_answer_of_the_quiz_is_explained(path):
+    cells = jupytext.read(path).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    exercises, quiz = text.partition("## Exercises")[2].partition("## Quiz")[::2]
+    tasks = re.findall(r"^\*\*\d\..*?(?=^<details>)", exercises, re.DOTALL | re.MULTILINE)
+    assert 2 <= len(tasks) <= 3 and all("*Target:" in task for task in tasks)
+    answers = [cell.source for cell in solutions_of(path.with_suffix(".py")).cells if cell.cell_type == "code"]
+    assert sum("assert" in answer for answer in answers[-len(tasks) :]) == len(tasks)
+    questions = re.findall(r"^\*\*\d\..*?</details>", quiz, re.DOTALL | re.MULTILINE)
+    assert len(questions) == 2
+    for question in questions:
+        assert all(question.count(f"({letter})") == 2 for letter in "abc") and question.count("**Right") == 1
+
+
+@lessons
+def test_nobody_meets_a_wall_of_code(path):
+    code = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    assert max(len(source.splitlines()) for source in code) <= 17
+    assert sum(len(source.splitlines()) for source in code) / len(code) <= 8
+
+
+@lessons
+def test_links_of_a_lesson_lead_somewhere(path):
+    text = "\n".join(cell.source for cell in jupytext.read(path).cells if cell.cell_type == "markdown")
+    local = [t for t in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if not re.match(r"\w+:", t)]
+    assert local and not [target for target in local if not (path.parent / target).exists()]
