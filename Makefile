@@ -27,7 +27,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint format lab notebooks evaluate evaluate-nano figures bench clean
+.PHONY: help setup demo test lint format lab notebooks evaluate evaluate-nano experiments figures bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -74,6 +74,10 @@ evaluate: setup
 
 evaluate-nano: setup
 	$(BIN)/python -m expotion_lite.nano_evaluation
+
+# An hour of two cores; stopped and called again, it goes on.
+experiments: setup
+	$(BIN)/python -m expotion_lite.experiments
 
 figures: setup
 	$(BIN)/python tools/figures.py --log figures/training.jsonl

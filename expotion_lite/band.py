@@ -317,7 +317,7 @@ def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True, mood:
     Args:
         piece: what to describe.
         rng: draws the wording.
-        tempo, mood: whether the tempo and the mood may be named.
+        tempo: whether the tempo may be named. mood: whether the mood and the key may be.
     """
     feel = str(rng.choice(MOODS[piece.mode]))
     level = next(words for bound, words in LEVELS if float(piece.energy.mean()) < bound)
@@ -329,7 +329,7 @@ def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True, mood:
     players = [p for p in piece.instruments if rng.random() < 0.7]
     if players and rng.random() < 0.8:
         text += " with " + (", ".join(players[:-1]) + " and " + players[-1] if len(players) > 1 else players[0])
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 * mood:
         text += f" in {piece.key} {piece.mode}"
     if tempo and rng.random() < 0.5:
         text += f", {piece.tempo_bpm:.0f} bpm"

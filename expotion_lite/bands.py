@@ -26,7 +26,7 @@ class Band:
     Attributes:
         compose: (seed, duration_s, **drawn) to a `Piece`, the same for the same seed.
         play: (piece, sample_rate) to audio (N,) float32.
-        describe: (piece, rng, tempo=bool, mood=bool) to a caption, which may name the tempo and the mood.
+        describe: (piece, rng, tempo=bool, mood=bool) to a caption, which may name the tempo, and the mood and the key.
         styles: name -> style, of which at least `tempo_bpm`, the slowest and the fastest, is known.
     """
 

@@ -54,7 +54,7 @@ def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True, mood:
     Args:
         piece: from `arranging.arrange`.
         rng: draws the wording.
-        tempo, mood: whether the tempo and the mood may be named.
+        tempo: whether the tempo may be named. mood: whether the mood and the key may be.
     """
     facts = _Facts(piece, rng, tempo, mood)
     forms = (facts.plain, facts.tags, facts.request, facts.long)
@@ -78,6 +78,7 @@ class _Facts:
             if tempo
             else ""
         )
+        self.key = f"{piece.key} {piece.mode}" if mood else ""
         self.metre = METRES[style.beats, style.steps]
         players = [p for p in piece.instruments if p != "drums"]
         named = [p for p in players if rng.random() < 0.75] or players[:1]
@@ -102,7 +103,7 @@ class _Facts:
         else:
             text = " ".join([*([begin] if begin else []), *words, what])
         text += " with " + self._list() if self.rng.random() < 0.7 else ""
-        text += f" in {self.piece.key} {self.piece.mode}" if self.rng.random() < 0.15 else ""
+        text += f" in {self.key}" if self._maybe(0.15, self.key) else ""
         return text + (", " + self.bpm if self.bpm and self.rng.random() < 0.5 else "")
 
     def tags(self) -> str:
@@ -135,7 +136,7 @@ class _Facts:
             f" The tempo is {self.tempo}." if self.tempo else "",
             f" It moves at {round(self.piece.tempo_bpm)} bpm." if self.bpm else "",
             f" The metre is {self.metre}.",
-            f" The key is {self.piece.key} {self.piece.mode}.",
+            f" The key is {self.key}." if self.key else "",
         ]
         return str(first) + second + "".join(text for text in rest if text and self.rng.random() < 0.4)
 

@@ -22,7 +22,7 @@ from .columns import columns_of
 from .errors import ExpotionError
 from .files import writing
 from .pulse import find_turns, pulse_train
-from .smoothing import fill_gaps, frame_times, moving_average, resample, savitzky_golay, smooth
+from .smoothing import as_published, fill_gaps, frame_times, moving_average, resample, savitzky_golay, smooth
 
 if TYPE_CHECKING:
     from .landmarks import Landmarks
@@ -244,7 +244,8 @@ def extract_controls(
         frame_rate: of the controls, Hz.
         duration_s: length of the controls in seconds. None: to the end of the last video frame.
         method: smoothing method, see `smoothing.smooth`. Filters see motions in units of each channel's floor
-            (4 degrees of nodding, 0.12 eye distances of head translation, ...).
+            (4 degrees of nodding, 0.12 eye distances of head translation, ...). "published" does what the published
+            Expotion does instead of smoothing and resampling, see `smoothing.as_published`.
         max_gap_s: longest stretch of missing frames that is filled rather than marked as missing, seconds.
         **parameters: of the smoothing method.
 
@@ -260,7 +261,10 @@ def extract_controls(
     if len(times) == 0:
         raise ExpotionError("There are no video frames to take controls from; use a video with at least one frame.")
     filled = fill_gaps(times, _measure(landmarks) / _floors(), max_gap_s)
-    steady = resample(times, smooth(times, filled, method, **parameters), frame_rate, duration_s)
+    if method == "published":
+        steady = as_published(times, filled, frame_rate, duration_s, **parameters)
+    else:
+        steady = resample(times, smooth(times, filled, method, **parameters), frame_rate, duration_s)
     seen = np.where(np.asarray(landmarks.face_found) | np.asarray(landmarks.body_found), 1.0, np.nan)
     found = ~np.isnan(resample(times, seen, frame_rate, duration_s))
 

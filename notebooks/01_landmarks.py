@@ -319,7 +319,7 @@ print("largest step with zero", jumps[0], "degrees; without a gap", jumps[1], "d
 # <details><summary>Solution</summary>
 #
 # ```python
-# found = {divisor: with_change(lambda image: image // divisor).face_found.mean() for divisor in range(10, 70, 10)}
+# found = {divisor: with_change(lambda image, by=divisor: image // by).face_found.mean() for divisor in range(10, 70, 10)}
 # print(found)
 # assert 30 <= min(divisor for divisor, share in found.items() if share == 0) <= 60
 # ```

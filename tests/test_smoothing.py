@@ -15,6 +15,7 @@ from synthetic import even_times, uneven_times
 
 from expotion_lite.errors import ExpotionError
 from expotion_lite.smoothing import (
+    as_published,
     fill_gaps,
     frame_times,
     kalman_rts,
@@ -385,3 +386,17 @@ def test_bad_input_is_named(call, says):
     with pytest.raises(ExpotionError, match=says) as caught:
         call(even_times(30, 1))
     assert "\n" not in str(caught.value)
+
+
+def test_the_published_method_is_torchs_with_aligned_corners():
+    """Means over 0.2 s, spread from the first frame to the last; what is missing counts as 0."""
+    torch = pytest.importorskip("torch")
+    times, values = np.arange(250) / 25, noise(250, 2)
+    slow = values.reshape(50, 5, 2).mean(1)
+    expected = torch.nn.functional.interpolate(torch.from_numpy(slow.T)[None], 500, mode="linear", align_corners=True)[
+        0
+    ].T
+    np.testing.assert_allclose(as_published(times, values, 50, 10.0), expected, atol=1e-9)
+    values[100:125] = NAN
+    lost = as_published(times, values, 50, 10.0)
+    assert np.isfinite(lost).all() and (lost[205:245] == 0).all()

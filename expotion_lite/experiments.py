@@ -1,0 +1,356 @@
+"""What each part is worth: music made with and without each of them, for people and songs that nothing was trained on.
+
+    python -m expotion_lite.experiments --clips 200
+
+writes `figures/results.json`, `figures/results.md` and `figures/results.svg` and prints the table. The captions name
+neither tempo nor mood nor key: these can only come from the video. Music and scores of each row are kept under
+`--folder`, so that a run that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .bands import band_of
+from .controls import Controls, extract_controls, hide
+from .evaluation import make_music, paired
+from .files import digest_of, writing
+from .harmony import BRIGHT
+from .metrics import (
+    beat_f_measure,
+    bootstrap_interval,
+    chroma_of,
+    energy_correlation,
+    key_of,
+    level_curve,
+    onset_motion_correlation,
+    onset_strength,
+    paired_permutation_test,
+    tag_similarity,
+    tempo_by_line,
+    track_beats,
+)
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .band import Piece
+    from .landmarks import Landmarks
+    from .musicgen import MusicGen
+
+OTHERS = 20  # people against whom each piece of music is held too
+NOISE, LOSSES_PER_S = 0.04, 0.4  # of noisy landmarks: sd as a share of the eyes' distance, and lost faces
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to make the music.
+
+    Attributes:
+        name: of the row.
+        method: of smoothing, see `controls.extract_controls`.
+        hidden: "expression" or "motion", if the model may not see it.
+        noisy: whether the landmarks are.
+        sees: whether the video is shown at all; `adapted`: whether the adapter and LoRA are there.
+        others: whether another person's video is shown.
+        played: whether it is the band's own music, encoded and decoded.
+    """
+
+    name: str
+    method: str = "savgol"
+    hidden: str = ""
+    noisy: bool = False
+    sees: bool = True
+    adapted: bool = True
+    others: bool = False
+    played: bool = False
+
+
+ARMS = (
+    Arm("text only", adapted=False, sees=False),
+    Arm("LoRA without video", sees=False),
+    Arm("face only", hidden="motion"),
+    Arm("motion only", hidden="expression"),
+    Arm("face + motion"),
+    Arm("face + motion, not smoothed", method="none"),
+    Arm("face + motion, published interpolation", method="published"),
+    Arm("noisy landmarks, smoothed", noisy=True),
+    Arm("noisy landmarks, not smoothed", noisy=True, method="none"),
+    Arm("noisy landmarks, published interpolation", noisy=True, method="published"),
+    Arm("another person's video", others=True),
+    Arm("the band itself", played=True),
+)
+COLUMNS = {  # name -> how many decimals
+    "beat F-measure": 2,
+    "tempo within 4%": 2,
+    "onset-motion correlation": 2,
+    "the same, shuffled": 2,
+    "energy correlation": 2,
+    "mode agreement": 2,
+    "tag adherence": 3,
+}
+COMPARED = (  # what a row is expected to be better at than another
+    ("face + motion", "text only", "beat F-measure"),
+    ("face + motion", "another person's video", "beat F-measure"),
+    ("face + motion", "face + motion, published interpolation", "beat F-measure"),
+    ("noisy landmarks, smoothed", "noisy landmarks, not smoothed", "beat F-measure"),
+    ("noisy landmarks, smoothed", "noisy landmarks, published interpolation", "beat F-measure"),
+    ("face + motion", "motion only", "mode agreement"),
+    ("face only", "motion only", "mode agreement"),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """n pieces, what a camera saw of those who moved to them, clean and noisy, and captions."""
+
+    pieces: list[Piece]
+    clean: list[Landmarks]
+    noisy: list[Landmarks]
+    captions: list[str]
+    frame_rate: float
+    duration_s: float
+
+    def controls(self, noisy: bool = False, method: str = "savgol", hidden: str = "") -> list[Controls]:
+        """Of everybody, smoothed by a method, with one of the modalities hidden if named."""
+        each = [
+            extract_controls(seen, frame_rate=self.frame_rate, duration_s=self.duration_s, method=method)
+            for seen in (self.noisy if noisy else self.clean)
+        ]
+        return [replace(c, values=hide(c.values, c.channels, hidden)) for c in each] if hidden else each
+
+
+def stage_of(musicgen: MusicGen, n: int) -> Stage:
+    """The first n held-out songs and performers, which chose nothing either."""
+    from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS
+    from .performer import draw_performer, perform, to_landmarks
+
+    band, duration_s = band_of(musicgen), musicgen.window / musicgen.frame_rate
+    pieces, clean, noisy, captions = [], [], [], []
+    for i in range(n):
+        piece, person = band.compose(HELD_OUT_SONGS + i, duration_s), draw_performer(HELD_OUT_PERFORMERS + i)
+        performance, shaky = perform(piece, person), replace(person, jitter=NOISE, losses_per_s=LOSSES_PER_S)
+        pieces.append(piece)
+        clean.append(to_landmarks(performance, person))
+        noisy.append(to_landmarks(performance, shaky))
+        captions.append(band.describe(piece, np.random.default_rng([piece.seed, 5]), tempo=False, mood=False))
+    return Stage(pieces, clean, noisy, captions, musicgen.frame_rate, duration_s)
+
+
+def make(arm: Arm, stage: Stage, model: str, adapter: str, settings: Settings) -> list[np.ndarray]:
+    """The music of one arm for everybody on the stage. Returns a list of (N,) float32."""
+    import torch
+
+    from .generation import load_musician, to_audio
+    from .musicgen import encode
+
+    musician = load_musician(model, adapter if arm.adapted else None)
+    if arm.played:
+        musicgen = musician.musicgen
+        band = band_of(musicgen)
+        heard = (torch.from_numpy(band.play(piece, musicgen.sample_rate))[None] for piece in stage.pieces)
+        return [to_audio(musicgen, encode(musicgen, audio)[0].numpy()) for audio in heard]
+    controls = stage.controls(arm.noisy, arm.method, arm.hidden)
+    if arm.others:
+        controls = controls[1:] + controls[:1]
+    chosen = settings if arm.sees else replace(settings, visual_guidance=0.0)
+    return make_music(musician, stage.captions, controls, chosen)
+
+
+def measure(audio: list[np.ndarray], sample_rate: int, stage: Stage, pulses: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Scores of the music of one arm: a column's name -> (N,), and "embeddings" (N * P, 200), "tags" (N, 50).
+
+    pulses: (T,) of everybody, by whose motion the music should begin its notes.
+    """
+    from .musicnn import tag
+    from .nano_evaluation import embeddings
+
+    n, scores = len(audio), {name: [] for name in COLUMNS if name != "tag adherence"}
+    for i, (clip, piece) in enumerate(zip(audio, stage.pieces, strict=True)):
+        beats, onsets = track_beats(clip, sample_rate), onset_strength(clip, sample_rate)
+        others = [pulses[(i + k) % n] for k in range(1, min(OTHERS, n - 1) + 1)]
+        level = level_curve(clip, sample_rate, stage.frame_rate)
+        bright = key_of(chroma_of(clip, sample_rate))[1] == "major"
+        values = (
+            beat_f_measure(beats, piece.beats),
+            abs(tempo_by_line(beats) / piece.tempo_bpm - 1) <= 0.04,
+            onset_motion_correlation(onsets, pulses[i]),
+            np.mean([onset_motion_correlation(onsets, pulse) for pulse in others]),
+            energy_correlation(level[: len(piece.energy)], piece.energy[: len(level)]),
+            bright == (piece.mode in BRIGHT),
+        )
+        for column, value in zip(scores.values(), values, strict=True):
+            column.append(float(value))
+    heard = embeddings(np.stack(audio), sample_rate)
+    tags = np.array([list(tag(clip, sample_rate).values()) for clip in audio])
+    return {name: np.array(values) for name, values in scores.items()} | {"embeddings": heard, "tags": tags}
+
+
+def run(
+    n: int, settings: Settings, model: str, adapter: str, folder: Path, arms: tuple[Arm, ...] = ARMS
+) -> dict[str, dict]:
+    """Make and score everything, or what is not kept in `folder` yet.
+
+    Returns:
+        `rows`: an arm's name -> column -> mean and 95% interval, with "frechet", the distance to the band's own music
+        in units of that of text only. `gains`: pairs of rows, see `COMPARED`. `pulse`: how far the correlation lies
+        above its shuffled control, with p.
+    """
+    from .generation import load_musician
+
+    musicgen = load_musician(model, adapter).musicgen
+    stage = stage_of(musicgen, n)
+    pulses = [controls["pulse"] for controls in stage.controls()]
+    own = _kept(folder / "band.npz", lambda: measure(_played(musicgen, stage), musicgen.sample_rate, stage, pulses))
+    scores = {}
+    for arm in arms:
+        print(arm.name, file=sys.stderr, flush=True)
+        path = folder / f"{arm.name.replace(' ', '_').replace(',', '')}.npz"
+        scores[arm.name] = _kept(
+            path,
+            lambda arm=arm: measure(make(arm, stage, model, adapter, settings), musicgen.sample_rate, stage, pulses),
+        )
+        scores[arm.name]["tag adherence"] = tag_similarity(scores[arm.name]["tags"], own["tags"])
+    return summary_of(scores, own)
+
+
+def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarray]) -> dict[str, dict]:
+    """What `run` returns, from the scores of each row and of the band's own music."""
+    from .musicnn import frechet_distance
+
+    flat = lambda heard: heard.reshape(-1, heard.shape[-1])  # noqa: E731
+    apart = {name: frechet_distance(flat(own["embeddings"]), flat(row["embeddings"])) for name, row in scores.items()}
+    unit = apart.get("text only", 1.0)
+    rows = {
+        name: {column: {"mean": float(row[column].mean()), "95": bootstrap_interval(row[column])} for column in COLUMNS}
+        | {"frechet": apart[name] / unit}
+        for name, row in scores.items()
+    }
+    above = {name: row["onset-motion correlation"] - row["the same, shuffled"] for name, row in scores.items()}
+    return {
+        "rows": rows,
+        "gains": [
+            {"row": a, "against": b, "column": column,
+             **paired(np.diag(scores[a][column]), np.diag(scores[b][column]))}
+            for a, b, column in COMPARED if {a, b} <= scores.keys()
+        ],
+        "pulse": {
+            name: {"above": float(gap.mean()), "95": bootstrap_interval(gap), "p": paired_permutation_test(gap)}
+            for name, gap in above.items()
+        },
+    }  # fmt: skip
+
+
+def _played(musicgen: MusicGen, stage: Stage) -> list[np.ndarray]:
+    """The band's own music as it was played, before any codec."""
+    band = band_of(musicgen)
+    return [band.play(piece, musicgen.sample_rate) for piece in stage.pieces]
+
+
+def _kept(path: Path, make_scores) -> dict[str, np.ndarray]:  # noqa: ANN001 - a function without arguments
+    """Scores from a file if it is there, else made and written to it."""
+    if not path.exists():
+        scores = make_scores()
+        with writing(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **scores)
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def table_of(results: dict[str, dict]) -> str:
+    """The results as Markdown: a table of rows, and what was compared."""
+    lines = [
+        "| music from | " + " | ".join([*COLUMNS, "Frechet distance, text only = 1"]) + " |",
+        "|---" * (len(COLUMNS) + 2) + "|",
+    ]
+    for name, row in results["rows"].items():
+        cells = [
+            f"{row[column]['mean']:.{digits}f} ({row[column]['95'][0]:.{digits}f} to {row[column]['95'][1]:.{digits}f})"
+            for column, digits in COLUMNS.items()
+        ]
+        lines.append("| " + " | ".join([name, *cells, f"{row['frechet']:.2f}"]) + " |")
+    lines += ["", "| correlation above its shuffled control | difference (95%) | p |", "|---|---|---|"]
+    for name, gap in results["pulse"].items():
+        lines.append(f"| {name} | {gap['above']:+.2f} ({gap['95'][0]:+.2f} to {gap['95'][1]:+.2f}) | {gap['p']:.4f} |")
+    lines += ["", "| row | against | column | gain (95%) | p |", "|---|---|---|---|---|"]
+    for gain in results["gains"]:
+        low, high = gain["gain_95"]
+        lines.append(
+            f"| {gain['row']} | {gain['against']} | {gain['column']} | "
+            f"{gain['gain']:+.2f} ({low:+.2f} to {high:+.2f}) | {gain['p']:.4f} |"
+        )
+    return "\n".join(lines)
+
+
+def plot_results(results: dict[str, dict], path: Path) -> None:
+    """A dot with its 95% interval for each row and column."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows, columns = results["rows"], [name for name in COLUMNS if name != "the same, shuffled"]
+    figure, axes = plt.subplots(2, 3, figsize=(9.5, 0.9 + 0.52 * len(rows)), sharey=True, layout="constrained")
+    places = np.arange(len(rows))[::-1]
+    for ax, column in zip(axes.flat, columns, strict=True):
+        means = np.array([row[column]["mean"] for row in rows.values()])
+        bounds = np.array([row[column]["95"] for row in rows.values()]).T
+        ax.errorbar(means, places, xerr=np.abs(bounds - means), fmt="o", color="#0072B2", ecolor="0.4", capsize=3)
+        if column == "onset-motion correlation":
+            ax.plot([row["the same, shuffled"]["mean"] for row in rows.values()], places, "s", color="#E69F00",
+                    markersize=4, label="other people's videos")  # fmt: skip
+            ax.legend(loc="best", fontsize="small")
+        ax.set(title=column, yticks=places, yticklabels=list(rows), ylim=(-0.6, len(rows) - 0.4))
+        ax.grid(axis="x", color="0.9")
+        ax.spines[["top", "right"]].set_visible(False)
+    with writing(path, overwrite=True) as temporary:
+        figure.savefig(temporary)
+    plt.close(figure)
+
+
+def key_for(model: str, adapter: str, settings: Settings, n: int) -> str:
+    """Tells kept rows of one model, adapter, setting and number of clips from those of others."""
+    from .adapter import BUNDLED
+    from .musicgen import NANO
+
+    folders = (NANO if model == "nano" else Path(model), BUNDLED if adapter == "bundled" else Path(adapter))
+    weights = [digest_of(file) for folder in folders for file in sorted(folder.glob("*.safetensors"))]
+    return hashlib.sha256(json.dumps([weights, settings.to_json(), n]).encode()).hexdigest()[:12]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the experiments, write the figures, print the tables; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m expotion_lite.experiments", description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=200, help="held-out songs and performers, 3 or more")
+    parser.add_argument("--model", default="nano", help="nano or a folder")
+    parser.add_argument("--adapter", default="bundled", help="bundled or a folder")
+    parser.add_argument("--visual-guidance", type=float, default=Settings.visual_guidance)
+    parser.add_argument("--guidance", type=float, default=Settings.guidance)
+    parser.add_argument("--folder", type=Path, default=Path("runs/experiments"), help="where rows are kept")
+    parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    if options.clips < 3:
+        parser.error("--clips is the number of people; with fewer than 3 there are no others to compare with.")
+    settings = Settings(visual_guidance=options.visual_guidance, guidance=options.guidance)
+    folder = options.folder / key_for(options.model, options.adapter, settings, options.clips)
+    folder.mkdir(parents=True, exist_ok=True)
+    results = run(options.clips, settings, options.model, options.adapter, folder)
+    what = {"clips": options.clips, "settings": json.loads(settings.to_json()), **results}
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name, text in (("results.json", json.dumps(what, indent=1)), ("results.md", table_of(results))):
+        with writing(options.output / name, overwrite=True) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    plot_results(results, options.output / "results.svg")
+    print(table_of(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
