@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import jupytext
@@ -15,7 +16,9 @@ SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 lessons = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 sys.path.insert(0, str(ROOT / "tools"))
 
-from notebooks import TO_DO, solutions_of  # noqa: E402
+import colab  # noqa: E402
+
+from notebooks import COLAB_TAG, TO_DO, for_colab, solutions_of, with_colab  # noqa: E402
 
 
 def test_every_notebook_has_its_script():
@@ -88,3 +91,37 @@ def test_links_of_a_lesson_lead_somewhere(path):
     text = "\n".join(cell.source for cell in jupytext.read(path).cells if cell.cell_type == "markdown")
     local = [t for t in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if not re.match(r"\w+:", t)]
     assert local and not [target for target in local if not (path.parent / target).exists()]
+
+
+@lessons
+def test_what_a_lesson_needs_in_colab_is_as_the_setting_says(path):
+    assert with_colab(path.with_suffix(".py")) == path.with_suffix(".py").read_text("utf-8"), "run: make notebooks"
+
+
+@lessons
+def test_a_repository_gives_a_badge_and_an_install_before_any_import_and_none_takes_them_away(path):
+    text = path.with_suffix(".py").read_text("utf-8")
+    bare = for_colab(text, path.stem, "", "main")
+    given = for_colab(text, path.stem, "https://github.com/OWNER/NAME", "v1")
+    assert for_colab(given, path.stem, "https://github.com/OWNER/NAME", "v1") == given
+    assert for_colab(given, path.stem, "", "main") == bare
+    title, *cells = jupytext.reads(given, "py:percent").cells
+    assert f"/github/OWNER/NAME/blob/v1/notebooks/{path.name})" in title.source.split("\n\n")[1]
+    first = next(cell for cell in cells if cell.cell_type == "code")
+    assert COLAB_TAG in first.metadata["tags"] and "import expotion_lite" not in first.source
+    assert "    !git clone --quiet --depth 1 --branch v1 https://github.com/OWNER/NAME expotion-lite" in first.source
+
+
+def test_colab_keeps_what_it_brings(monkeypatch):
+    ran = []
+    monkeypatch.setattr(colab.subprocess, "run", lambda words, check: ran.append((words, _constraints(words))))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    colab.main()
+    (library, kept), (carriers, _) = ran
+    assert library[-1] == f"{ROOT}[notebooks,eval]" and f"torch=={version('torch')}" in kept.split()
+    assert "--no-deps" in carriers and all("==" in word for word in carriers[-2:])
+
+
+def _constraints(words: list[str]) -> str:
+    """The content of the file that pip is given, while it is there."""
+    return Path(words[words.index("-c") + 1]).read_text() if "-c" in words else ""

@@ -1,5 +1,8 @@
 """Bring every notebook's .ipynb up to its .py: same cells, same ids, no outputs, no widget state; and its solutions.
 
+Before that, what a lesson needs in Google Colab is written into its .py, from `[tool.expotion-lite]` in pyproject.toml:
+the badge in its first cell, and the code cell after it.
+
     python tools/notebooks.py [NAME ...]
 
 Run it after editing a notebook's .py: `make notebooks`. A lesson is the one source of its solutions too:
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +23,21 @@ from jupytext.cli import jupytext as jupytext_command
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "notebooks"
+SETTING = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["expotion-lite"]
+BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+GPU = ("09_the_real_thing",)  # lessons for which Colab should offer one
+COLAB_TAG = "colab"
+COLAB_CELL = """\
+# For Google Colab: brings the library, and keeps the versions that Colab has. Elsewhere this does nothing.
+import os, sys
+
+if "google.colab" in sys.modules and not os.path.exists("matplotlibrc"):
+    # !git clone --quiet --depth 1 --branch {tag} {repository} expotion-lite
+    # %cd -q expotion-lite/notebooks
+    # %run ../tools/colab.py
+"""
 TO_DO = "# Your code"
 HEADER = """# Solutions: {title}
 
@@ -28,8 +46,31 @@ because the solutions build on it. They end with the exercises' targets, checked
 ANSWER = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)\n```", re.DOTALL)
 
 
+def for_colab(text: str, name: str, repository: str, tag: str) -> str:
+    """A lesson's .py with what it needs in Google Colab; without a repository, without.
+
+    The badge is the paragraph after the title, and the first code cell, with the tag "colab", installs the library.
+    """
+    text = re.sub(rf"^# {re.escape(BADGE)}.*\n#\n", "", text, flags=re.MULTILINE)
+    text = re.sub(rf'^# %% tags=\["{COLAB_TAG}"\]\n.*?(?=^# %%)', "", text, flags=re.MULTILINE | re.DOTALL)
+    if not repository:
+        return text
+    place = f"{repository.removeprefix('https://github.com/')}/blob/{tag}/notebooks/{name}.ipynb"
+    badge = f"# {BADGE}(https://colab.research.google.com/github/{place})\n#\n"
+    text = re.sub(r"^(# # .*\n#\n)", lambda match: match[1] + badge, text, count=1, flags=re.MULTILINE)
+    first_code = re.search(r"^# %%\n", text, re.MULTILINE).start()
+    cell = f'# %% tags=["{COLAB_TAG}"]\n{COLAB_CELL.format(repository=repository, tag=tag)}\n'
+    return text[:first_code] + cell + text[first_code:]
+
+
+def with_colab(script: Path) -> str:
+    """What a lesson's .py should be, by the setting."""
+    return for_colab(script.read_text(encoding="utf-8"), script.stem, SETTING["repository"], SETTING["tag"])
+
+
 def update(script: Path) -> Path:
-    """Write the .ipynb beside `script` and return its path."""
+    """Write what Colab needs into `script`, and the .ipynb beside it. Returns the path of the latter."""
+    script.write_text(with_colab(script), encoding="utf-8")
     notebook_path = script.with_suffix(".ipynb")
     jupytext_command(["--quiet", "--update", "--to", "ipynb", str(script)])
     notebook = jupytext.read(notebook_path)
@@ -39,6 +80,8 @@ def update(script: Path) -> Path:
             cell.metadata.pop("execution", None)
     for left_by_a_run in ("widgets", "language_info"):
         notebook.metadata.pop(left_by_a_run, None)
+    if script.stem in GPU:
+        notebook.metadata |= {"accelerator": "GPU", "colab": {"gpuType": "T4"}}
     nbformat.write(notebook, notebook_path)
     return notebook_path
 
@@ -62,7 +105,7 @@ def solutions_of(script: Path) -> NotebookNode:
             if not answer:
                 raise ValueError(f"{script.name}: an exercise has no solution in the cell that follows it.")
             cells.append(new_code_cell(answer[1]))
-        elif cell.cell_type == "code":
+        elif cell.cell_type == "code" and COLAB_TAG not in cell.metadata.get("tags", ()):
             cells.append(new_code_cell(cell.source))
         elif exercising and not ANSWER.search(cell.source):
             cells.append(new_markdown_cell(cell.source))
