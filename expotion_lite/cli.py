@@ -87,6 +87,9 @@ recordings:
 without recordings, on synthetic people, in three minutes:
   {PROGRAM} finetune synthetic -o my_adapter
 
+on the published recordings, for who has access to them on the Hugging Face hub; one clip at a time is fetched:
+  {PROGRAM} finetune human-music-moves --model facebook/musicgen-small --minutes 60 -o moves_adapter
+
 then:
   {PROGRAM} generate me.mp4 --prompt "happy rock" --adapter my_adapter -o out.mp4
 """
@@ -297,7 +300,9 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_finetune_options(parser: argparse.ArgumentParser) -> None:
     """Add what `expotion-lite finetune` takes."""
-    parser.add_argument("data", metavar="DATA", help="a folder of recordings, or the word synthetic")
+    parser.add_argument(
+        "data", metavar="DATA", help="a folder of recordings, or one of the words synthetic and human-music-moves"
+    )
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder for the adapter")
     parser.add_argument("--model", default="nano", help="as for generate (default: nano)")
     parser.add_argument(

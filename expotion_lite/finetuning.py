@@ -11,11 +11,12 @@ from .errors import ExpotionError
 
 if TYPE_CHECKING:
     from .data import Examples
+    from .human_music_moves import HumanMusicMoves
     from .musicgen import MusicGen
     from .recordings import RecordedFolder
     from .training import TrainingConfig
 
-SYNTHETIC = "synthetic"
+SYNTHETIC, MOVES = "synthetic", "human-music-moves"  # data that is no folder
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def finetune_on(
     """Train an adapter on recordings, or on synthetic performers.
 
     Args:
-        data: a folder that `recordings.RecordedFolder` reads, or "synthetic".
+        data: a folder that `recordings.RecordedFolder` reads, "synthetic", or "human-music-moves" for the published
+            recordings (`human_music_moves.py`).
         output: the folder for the adapter; its `training` folder holds the log and what `resume` goes on from.
         model: see `musicgen.load`.
         start: the folder of an adapter to go on from, "bundled" for the one that comes with nano, None for a new one.
@@ -73,6 +75,7 @@ def finetune_on(
     from .checkpoints import keep_plan
     from .data import kept_synthetic_split
     from .files import copy_files
+    from .human_music_moves import HumanMusicMoves
     from .musicgen import device_named, load
     from .recordings import RecordedFolder
     from .training import TrainingConfig, finetune, past_rows
@@ -92,7 +95,7 @@ def finetune_on(
             "n_synthetic": n_synthetic, **asdict(config)}  # fmt: skip
     if (place / "plan.json").exists() and not fresh:
         keep_plan(place, plan, resume=resume)  # refused now, and not after minutes of work
-    folder = None if synthetic else RecordedFolder(data)
+    folder = None if synthetic else HumanMusicMoves() if str(data) == MOVES else RecordedFolder(data)
     musicgen = load(model, device=str(name))
     recorded = None if folder is None else _recorded(folder, musicgen, held_out, config.seed, progress)
     if fresh:  # only now that the input is known to be good
@@ -108,7 +111,7 @@ def finetune_on(
 
 
 def _recorded(
-    folder: RecordedFolder, musicgen: MusicGen, held_out: float, seed: int, progress: bool
+    folder: RecordedFolder | HumanMusicMoves, musicgen: MusicGen, held_out: float, seed: int, progress: bool
 ) -> tuple[Examples, Examples, dict[Path, str]]:
     from .data import split
 

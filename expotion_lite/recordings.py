@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -99,55 +100,81 @@ class RecordedFolder:
         Raises:
             ExpotionError: none can be used; the message says why for the first.
         """
-        from tqdm.auto import tqdm
+        examples, self.left_out = examples_of(
+            self.recordings, musicgen, self.folder / KEPT, lambda r: r.path, lambda r: digest_of(r.path), progress
+        )
+        return examples
 
-        self.left_out = {}
-        parts, codec = [], _digest_of_codec(musicgen)
-        for recording in tqdm(self.recordings, desc="recordings", unit="video", disable=not progress):
-            try:
-                codes, sound, controls = self._computed(recording, musicgen, codec)
-            except ExpotionError as error:
-                self.left_out[recording.path] = str(error)
-                continue
-            song, performer = _id(recording.song or sound), _id(f"performer {recording.performer}")
-            for window in _windows(codes, controls, musicgen):
-                parts.append(Examples(*window, (recording.caption,), song, performer, controls.channels))
-        if not parts:
-            path, why = next(iter(self.left_out.items()), (self.folder, f"all are shorter than {SHORTEST_S:g} s"))
-            raise ExpotionError(f"No recording in {self.folder} can be used; {path.name}: {why}")
-        return Examples.join(parts)
 
-    def _computed(self, recording: Recording, musicgen: MusicGen, codec: str) -> tuple[np.ndarray, str, Controls]:
-        """Codes (K, T), what tells the sound from others, and controls of a recording, from `KEPT` if there."""
-        import torch
+def examples_of(
+    recordings: Sequence[Recording],
+    musicgen: MusicGen,
+    kept: Path,
+    fetch: Callable[[Recording], Path],
+    content: Callable[[Recording], str],
+    progress: bool,
+) -> tuple[Examples, dict[Path, str]]:
+    """Examples of recordings, and which were left out -> why.
 
-        from .controls import Controls, extract_controls
-        from .landmarks import extract_landmarks
-        from .musicgen import encode
-        from .settings import check_video
-        from .video import read_audio
+    Args:
+        recordings: of people. kept: the folder for what was computed.
+        musicgen: whose codec and window it is.
+        fetch: where the video is, asked only if something must be computed. content: tells its content from others'.
+        progress: whether to show a progress bar.
 
-        content, kept = digest_of(recording.path), self.folder / KEPT
-        name = f"{content}-{_by(*_CONTROLS_BY)}-{musicgen.frame_rate:g}.npz"
-        if (kept / f"controls-{name}").exists():
-            controls = Controls.load(kept / f"controls-{name}")
-        else:
-            info = check_video(recording.path)
-            if not info.has_audio:
-                raise ExpotionError("it has no sound, so there is no music to learn; record the music with it.")
-            landmarks = extract_landmarks(recording.path, progress=False).require_person()
-            controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
-            controls.save(kept / f"controls-{name}", overwrite=True)
-        path = kept / f"codes-{content}-{_by(*_CODES_BY)}-{codec}.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as file:
-                return file["codes"], str(file["sound"]), controls
-        audio = read_audio(recording.path, musicgen.sample_rate)
-        codes = encode(musicgen, torch.from_numpy(audio)[None])[0].cpu().numpy().astype(np.int16)
-        sound = f"sound {hashlib.sha256(audio.tobytes()).hexdigest()[:16]}"
-        with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, codes=codes, sound=sound)
-        return codes, sound, controls
+    Raises:
+        ExpotionError: none can be used; the message says why for the first.
+    """
+    from tqdm.auto import tqdm
+
+    parts, left_out, codec = [], {}, _digest_of_codec(musicgen)
+    for recording in tqdm(recordings, desc="recordings", unit="video", disable=not progress):
+        try:
+            codes, sound, controls = _computed(lambda r=recording: fetch(r), content(recording), kept, musicgen, codec)
+        except ExpotionError as error:
+            left_out[recording.path] = str(error)
+            continue
+        song, performer = _id(recording.song or sound), _id(f"performer {recording.performer}")
+        for window in _windows(codes, controls, musicgen):
+            parts.append(Examples(*window, (recording.caption,), song, performer, controls.channels))
+    if not parts:
+        path, why = next(iter(left_out.items()), (Path("recordings"), f"all are shorter than {SHORTEST_S:g} s"))
+        raise ExpotionError(f"No recording in {kept.parent} can be used; {path.name}: {why}")
+    return Examples.join(parts), left_out
+
+
+def _computed(
+    fetch: Callable[[], Path], content: str, kept: Path, musicgen: MusicGen, codec: str
+) -> tuple[np.ndarray, str, Controls]:
+    """Codes (K, T), what tells the sound from others, and controls of a recording, from `kept` if there."""
+    import torch
+
+    from .controls import Controls, extract_controls
+    from .landmarks import extract_landmarks
+    from .musicgen import encode
+    from .settings import check_video
+    from .video import read_audio
+
+    name = f"{content}-{_by(*_CONTROLS_BY)}-{musicgen.frame_rate:g}.npz"
+    if (kept / f"controls-{name}").exists():
+        controls = Controls.load(kept / f"controls-{name}")
+    else:
+        info = check_video(fetch())
+        if not info.has_audio:
+            raise ExpotionError("it has no sound, so there is no music to learn; record the music with it.")
+        landmarks = extract_landmarks(fetch(), progress=False).require_person()
+        controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
+        controls.save(kept / f"controls-{name}", overwrite=True)
+    path = kept / f"codes-{content}-{_by(*_CODES_BY)}-{codec}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            return file["codes"], str(file["sound"]), controls
+    audio = read_audio(fetch(), musicgen.sample_rate)
+    codes = encode(musicgen, torch.from_numpy(audio)[None])[0].cpu().numpy().astype(np.int16)
+    sound = f"sound {hashlib.sha256(audio.tobytes()).hexdigest()[:16]}"
+    with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, codes=codes, sound=sound)
+    return codes, sound, controls
 
 
 def _table(folder: Path) -> dict[Path, dict[str, str]]:
