@@ -189,8 +189,8 @@ def keep_plan(folder: Path, plan: dict, *, resume: bool) -> None:
         with writing(path) as temporary:
             temporary.write_text(json.dumps(plan) + "\n")
     elif not resume:
-        raise ExpotionError(f"{folder} holds a training already; go on with it (--resume), or name a new --folder.")
+        raise ExpotionError(f"{folder} holds a training already; go on with it (--resume), or name another folder.")
     elif (begun := json.loads(path.read_text())) != plan:
         raise ExpotionError(
-            f"{folder} was begun as {begun}, not {plan}; go on as it was begun, or name a new --folder."
+            f"{folder} was begun as {begun}, not {plan}; go on as it was begun, or name another folder."
         )

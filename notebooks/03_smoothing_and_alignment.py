@@ -411,4 +411,4 @@ print("gaps before:", np.isnan(seen).sum(), "frames, after:", np.isnan(filled).s
 #
 # ## Next
 #
-# The curves are ready. What they will steer, and how a model writes music as numbers: 04, inside MusicGen, which is being written.
+# The curves are ready. What they will steer, and how a model writes music as numbers: [04_inside_musicgen](04_inside_musicgen.ipynb).

@@ -11,8 +11,10 @@ from media import make_video
 
 from expotion_lite.assets import clip
 from expotion_lite.cli import main
+from expotion_lite.data import synthetic_pair
 from expotion_lite.errors import Cancelled, ExpotionError
-from expotion_lite.generation import finish, generate, load_musician, play
+from expotion_lite.generation import finish, generate, load_musician, play, to_audio
+from expotion_lite.metrics import level_curve, onset_strength
 from expotion_lite.settings import Settings
 from expotion_lite.video import probe, read_audio, read_frames, write_video
 
@@ -147,3 +149,25 @@ def test_if_one_output_fails_neither_is_there(short_clip, tmp_path, monkeypatch)
     with pytest.raises(ExpotionError, match="full"):
         generate(short_clip, PROMPT, progress=False, **files)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_minute_of_music_has_no_seams():
+    """Where one window ends and the next goes on there is no click, no jump in level and no crowd of new notes."""
+    musician = load_musician()
+    musicgen, (piece, controls) = musician.musicgen, synthetic_pair(9_100, 9_100, 60.0)
+    codes = play(musician, [f"{piece.style} with {piece.instruments[0]}"], [controls], Settings(seed=1))
+    assert codes.shape == (1, musicgen.n_codebooks, 3000)
+    audio, rate = to_audio(musicgen, codes[0]), musicgen.sample_rate
+    seams = np.arange(musicgen.window, 3000, musicgen.window // 2)
+    assert len(seams) == 10
+    jumps = np.abs(np.diff(audio))
+    at = np.array([jumps[frame * 320 - 8 : frame * 320 + 8].max() for frame in seams])
+    around = np.array([np.quantile(jumps[frame * 320 - 4000 : frame * 320 + 4000], 0.999) for frame in seams])
+    assert np.median(at / around) < 1
+    onsets = onset_strength(audio, rate)
+    assert np.mean([onsets[frame - 1 : frame + 2].max() for frame in seams]) < 2 * np.mean(
+        [onsets[frame - 1 : frame + 2].max() for frame in range(10, 2990)]
+    )
+    level = level_curve(audio, rate)
+    steps = np.abs(level[75:] - level[:-75])
+    assert np.median(steps[seams - 38]) < np.quantile(steps, 0.9)
