@@ -24,12 +24,14 @@ class Band:
     """A procedural band.
 
     Attributes:
+        name: by which a model's configuration names it.
         compose: (seed, duration_s, **drawn) to a `Piece`, the same for the same seed.
         play: (piece, sample_rate) to audio (N,) float32.
         describe: (piece, rng, tempo=bool, mood=bool) to a caption, which may name the tempo, and the mood and the key.
         styles: name -> style, of which at least `tempo_bpm`, the slowest and the fastest, is known.
     """
 
+    name: str
     compose: Callable[..., Piece]
     play: Callable[[Piece, int], np.ndarray]
     describe: Callable[..., str]
@@ -41,8 +43,8 @@ def _play_full(piece: Piece, sample_rate: int) -> np.ndarray:
 
 
 BANDS = {
-    "first": Band(band.compose, synth.render, band.caption, band.STYLES),
-    "full": Band(arranging.arrange, _play_full, captions.caption, styles.STYLES),
+    "first": Band("first", band.compose, synth.render, band.caption, band.STYLES),
+    "full": Band("full", arranging.arrange, _play_full, captions.caption, styles.STYLES),
 }
 
 

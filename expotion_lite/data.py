@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from .bands import BANDS, Band, band_of
 from .columns import columns_of
 from .errors import ExpotionError
-from .files import writing
+from .files import digest_of_code, writing
 
 if TYPE_CHECKING:
     from .band import Piece
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 # Songs and performers are seeds. Nano's own training has songs from 1,000,000 on; below 10,000 nothing is trained on.
 TRAIN_SONGS, TRAIN_PERFORMERS = 500_000_000, 100_000
 HELD_OUT_SONGS, HELD_OUT_PERFORMERS = 2_000, 2_000
+# Expressions that MediaPipe does not find again in a synthetic person's pixels: `python -m expotion_lite.rendered`.
+LEFT_OUT = ("brows_down", "cheek_raise", "mouth_pucker", "mouth_press")
+# What synthetic examples are computed by: when one of these files changes, they are made anew.
+_EXAMPLES_BY = ("arranging", "band", "bands", "captions", "columns", "controls", "data", "harmony", "instruments",
+                "landmarks", "musicgen", "performer", "pulse", "recursive_filters", "smoothing", "styles", "synth",
+                "tracking")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,15 +162,21 @@ def kept_synthetic_examples(
 ) -> Examples:
     """`synthetic_examples`, kept in `folder` in parts, so that a kill costs one part and a second run nothing.
 
-    The folder is for one model and one range of songs and performers.
+    A part is made anew when anything that it came from changes: the codec, the band, the window, the songs and
+    performers, or the code.
     """
     from tqdm.auto import tqdm
 
+    from .musicgen import digest_of_codec
+
+    made_by = [digest_of_codec(musicgen), band_of(musicgen).name, musicgen.window, digest_of_code(*_EXAMPLES_BY)]
     parts = []
     for first in tqdm(range(0, n, part), desc=f"{folder.name} examples", unit="part"):
-        path = folder / f"{first:06}.npz"
+        size = min(part, n - first)
+        key = hashlib.sha256(repr([*made_by, first_song + first, first_performer + first, size]).encode()).hexdigest()
+        path = folder / f"{first:06}-{key[:12]}.npz"
         if not path.exists():
-            synthetic_examples(musicgen, min(part, n - first), first_song + first, first_performer + first).save(path)
+            synthetic_examples(musicgen, size, first_song + first, first_performer + first).save(path)
         parts.append(Examples.load(path))
     return Examples.join(parts)
 

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from .errors import ExpotionError
@@ -73,6 +74,13 @@ def digest_of(path: Path) -> str:
     """Sixteen hexadecimal digits that tell a file's content from others."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+@cache
+def digest_of_code(*modules: str) -> str:
+    """Eight hexadecimal digits that tell these modules of this package from other versions of them."""
+    sources = [(Path(__file__).parent / f"{name}.py").read_bytes() for name in modules]
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()[:8]
 
 
 def copy_files(source: Path, target: Path) -> None:

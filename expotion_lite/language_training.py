@@ -23,7 +23,7 @@ from transformers import (
 from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
 from .band import Piece
-from .bands import BANDS, Band
+from .bands import Band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .musicgen import MusicGen, inputs_and_labels
@@ -86,7 +86,7 @@ def new_musicgen(
     config = MusicgenConfig(
         text_encoder=text.to_dict(), audio_encoder=codec.config.to_dict(), decoder=decoder.to_dict()
     )
-    config.window_frames, config.band = WINDOW, next(name for name, each in BANDS.items() if each == band)
+    config.window_frames, config.band = WINDOW, band.name
     model = MusicgenForConditionalGeneration(config)
     model.audio_encoder.load_state_dict(codec.state_dict())
     model.audio_encoder.requires_grad_(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import reprlib
@@ -241,6 +242,15 @@ def inputs_and_labels(codes: torch.Tensor, pad: int) -> tuple[torch.Tensor, torc
     shifted[..., 0] = IGNORED
     inputs = shifted.masked_fill(shifted < 0, pad)
     return inputs.flatten(0, 1), delayed.transpose(1, 2)
+
+
+def digest_of_codec(musicgen: MusicGen) -> str:
+    """Sixteen hexadecimal digits that tell a model's codec from others by its weights."""
+    digest = hashlib.sha256()
+    for name, value in musicgen.model.audio_encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def encode(musicgen: MusicGen, audio: torch.Tensor) -> torch.Tensor:

@@ -170,11 +170,13 @@ def _digest(folder: Path) -> str:
 
 def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int) -> None:
     """Fine-tune the bundled adapter on synthetic performances."""
-    from .data import kept_synthetic_split
+    from .data import LEFT_OUT, kept_synthetic_split
     from .training import TrainingConfig, finetune
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
-    finetune(musicgen, train, held_out, folder, TrainingConfig(hours=hours, past_dropout=PAST_DROPOUT))
+    channels = [name for name in train.channels if not name.startswith(LEFT_OUT)]
+    config = TrainingConfig(hours=hours, past_dropout=PAST_DROPOUT)
+    finetune(musicgen, train.select(channels), held_out.select(channels), folder, config)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,7 @@ import numpy as np
 
 from .data import Examples
 from .errors import ExpotionError
-from .files import digest_of, writing
+from .files import digest_of, digest_of_code, writing
 
 if TYPE_CHECKING:
     from .controls import Controls
@@ -127,7 +126,9 @@ def examples_of(
     """
     from tqdm.auto import tqdm
 
-    parts, left_out, codec = [], {}, _digest_of_codec(musicgen)
+    from .musicgen import digest_of_codec
+
+    parts, left_out, codec = [], {}, digest_of_codec(musicgen)
     for recording in tqdm(recordings, desc="recordings", unit="video", disable=not progress):
         try:
             codes, sound, controls = _computed(lambda r=recording: fetch(r), content(recording), kept, musicgen, codec)
@@ -155,7 +156,7 @@ def _computed(
     from .settings import check_video
     from .video import read_audio
 
-    name = f"{content}-{_by(*_CONTROLS_BY)}-{musicgen.frame_rate:g}.npz"
+    name = f"{content}-{digest_of_code(*_CONTROLS_BY)}-{musicgen.frame_rate:g}.npz"
     if (kept / f"controls-{name}").exists():
         controls = Controls.load(kept / f"controls-{name}")
     else:
@@ -165,7 +166,7 @@ def _computed(
         landmarks = extract_landmarks(fetch(), progress=False).require_person()
         controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
         controls.save(kept / f"controls-{name}", overwrite=True)
-    path = kept / f"codes-{content}-{_by(*_CODES_BY)}-{codec}.npz"
+    path = kept / f"codes-{content}-{digest_of_code(*_CODES_BY)}-{codec}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
             return file["codes"], str(file["sound"]), controls
@@ -224,19 +225,3 @@ def _windows(codes: np.ndarray, controls: Controls, musicgen: MusicGen) -> list[
 def _id(name: str) -> np.ndarray:
     """(1,) int64, the same for the same name, wherever and whenever."""
     return np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])], np.int64)
-
-
-@cache
-def _by(*modules: str) -> str:
-    """Tells this code from other versions of it."""
-    sources = [(Path(__file__).parent / f"{name}.py").read_bytes() for name in modules]
-    return hashlib.sha256(b"\0".join(sources)).hexdigest()[:8]
-
-
-def _digest_of_codec(musicgen: MusicGen) -> str:
-    """Tells codecs apart by their weights."""
-    digest = hashlib.sha256()
-    for name, value in musicgen.model.audio_encoder.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]

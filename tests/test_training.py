@@ -185,14 +185,23 @@ def test_kept_examples_are_made_once_in_parts_and_are_the_same(examples, tmp_pat
     musicgen = replace(load("nano"), window=150)
     whole = examples[0]
     kept = kept_synthetic_examples(musicgen, 8, 3_100, 3_100, tmp_path, part=5)
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["000000.npz", "000005.npz"]
+    assert [path.name[:7] for path in sorted(tmp_path.iterdir())] == ["000000-", "000005-"]
     assert kept.captions == whole.captions and kept.channels == whole.channels
     for name in ("songs", "performers"):
         assert np.array_equal(getattr(kept, name), getattr(whole, name))
     assert np.allclose(kept.controls, whole.controls, atol=1e-3)
     assert (kept.codes == whole.codes).mean() > 0.99  # batches of another size round differently
-    monkeypatch.setattr("expotion_lite.data.synthetic_examples", None)
-    kept_synthetic_examples(musicgen, 8, 3_100, 3_100, tmp_path, part=5)
+    with monkeypatch.context() as patched:
+        patched.setattr("expotion_lite.data.synthetic_examples", None)
+        kept_synthetic_examples(musicgen, 8, 3_100, 3_100, tmp_path, part=5)
+    made = []
+    monkeypatch.setattr(
+        "expotion_lite.data.synthetic_examples", lambda *which: made.append(which) or whole.pick(np.arange(2))
+    )
+    kept_synthetic_examples(replace(musicgen, window=100), 5, 3_100, 3_100, tmp_path, part=5)
+    kept_synthetic_examples(musicgen, 5, 3_101, 3_100, tmp_path, part=5)
+    kept_synthetic_examples(musicgen, 4, 3_100, 3_100, tmp_path, part=5)
+    assert len(made) == 3, "another window, other songs and a shorter part are made anew"
 
 
 def test_the_time_budget_counts_all_runs_together(tmp_path):
