@@ -28,6 +28,7 @@ from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .musicgen import MusicGen, inputs_and_labels
 from .optimizers import optimizer_of
+from .precision import autocast
 from .streams import WORKERS, ahead, one_ahead
 from .training import heard_past, without_hidden
 
@@ -154,7 +155,7 @@ def fresh_pieces(band: Band, first_seed: int, size: int, i: int) -> Pieces:
 @torch.no_grad()
 def encode_pieces(codec: EncodecModel, audio: torch.Tensor) -> torch.Tensor:
     """Codes (B, K, WINDOW) int64 of pieces (B, N)."""
-    with torch.autocast(codec.device.type, torch.bfloat16):  # as good: few codes differ, the sound does not
+    with autocast(codec.device):  # as good: few codes differ, the sound does not
         each = [codec.encode(piece[None, None].to(codec.device)).audio_codes[0] for piece in audio]
     return torch.cat(each)  # one by one: a CPU's caches do not hold a batch
 
@@ -201,7 +202,7 @@ def losses_of(
     pad, device = model.decoder.config.pad_token_id, model.device
     inputs, labels = inputs_and_labels(pieces.music, pad)
     inputs, labels = without_hidden(inputs, past, pad).to(device), labels.to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with autocast(device):
         out = model(
             input_ids=tokens.to(device), attention_mask=mask.to(device), decoder_input_ids=inputs, labels=labels,
             output_hidden_states=True,

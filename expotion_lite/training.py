@@ -29,6 +29,7 @@ from .controls import MODALITIES, hide
 from .data import Examples, check_split
 from .errors import ExpotionError
 from .musicgen import IGNORED, MusicGen, inputs_and_labels
+from .precision import precision_of
 
 STRETCH = 16  # frames of the music so far that are hidden together
 
@@ -179,13 +180,6 @@ def held_out_losses(model: Any, musicgen: MusicGen, examples: Examples, batch: i
             loss = loss_of(model, each.to(musicgen.model.device), musicgen.pad)
             totals[name] += float(loss) * len(rows) / len(examples)
     return totals
-
-
-def precision_of(device: torch.device) -> str:
-    """What accelerate computes in: bfloat16 on a CPU and on a GPU that has it, else float16 on CUDA, else float32."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if device.type == "cpu" else "no"
 
 
 def finetune(

@@ -47,6 +47,7 @@ NEURAL = {
     "musicgen",
     "musicnn",
     "optimizers",
+    "precision",
     "pretraining",
     "reading",
     "sampling",
