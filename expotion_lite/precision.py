@@ -22,7 +22,7 @@ def autocast(device: torch.device) -> torch.autocast:
 
 @cache
 def bfloat16_pays() -> bool:
-    """Whether this CPU multiplies matrices in bfloat16 faster than in float32; measured once, in a fraction of a second.
+    """Whether this CPU multiplies matrices in bfloat16 faster than in float32; measured once, in part of a second.
 
     Processors differ widely: those with AMX are twice as fast and more, those without AVX-512 a hundred times slower.
     """

@@ -31,6 +31,7 @@ from expotion_lite.controls import CHANNELS, MODALITIES, hide
 from expotion_lite.data import Examples, check_split, kept_synthetic_examples, synthetic_examples
 from expotion_lite.errors import ExpotionError
 from expotion_lite.musicgen import inputs_and_labels, load
+from expotion_lite.precision import autocast, bfloat16_pays, precision_of
 from expotion_lite.training import (
     Batch,
     TrainingConfig,
@@ -320,3 +321,14 @@ def test_training_goes_on_from_an_adapter_by_the_channels_that_it_reads(examples
     after = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert before.keys() == after.keys()
     assert all(torch.allclose(before[name].float(), after[name].float(), atol=1e-3) for name in before)
+
+
+@pytest.mark.parametrize(("half", "precision"), [(0.5, "bf16"), (0.9, "no"), (100.0, "no")])
+def test_half_precision_is_used_where_it_pays(monkeypatch, half, precision):
+    seconds = {torch.bfloat16: half, torch.float32: 1.0}
+    monkeypatch.setattr("expotion_lite.precision._seconds", seconds.get)
+    bfloat16_pays.cache_clear()
+    assert precision_of(torch.device("cpu")) == precision and precision_of(torch.device("meta")) == "no"
+    with autocast(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if half < 0.8 else torch.float32)
+    bfloat16_pays.cache_clear()
