@@ -31,7 +31,7 @@ from expotion_lite.language_training import (
     train_language,
 )
 from expotion_lite.musicgen import device_named, load
-from expotion_lite.optimizers import optimizer_of
+from expotion_lite.optimizers import Muon, optimizer_of
 from expotion_lite.pretraining import main
 from expotion_lite.reading import TEMPI, captioned, learn_to_read
 from expotion_lite.streams import ahead, one_ahead
@@ -202,6 +202,22 @@ def test_two_optimizers_go_on_from_a_checkpoint_as_one(tokenizer, tmp_path):
     steps(resumed, optimizer, range(2, 3))
     for (name, a), b in zip(whole.named_parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (5, 12)])
+def test_muon_steps_like_torchs_own(shape):
+    """Which rounds to eight bits on the way."""
+    torch.manual_seed(0)
+    start, gradients = torch.randn(shape), torch.randn(4, *shape)
+    ends = []
+    for make in (Muon, torch.optim.Muon):
+        matrix = torch.nn.Parameter(start.clone())
+        optimizer = make([matrix], lr=0.1, momentum=0.95, weight_decay=0.05)
+        for gradient in gradients:
+            matrix.grad = gradient.clone()
+            optimizer.step()
+        ends.append(matrix.detach() - start)
+    assert float((ends[0] - ends[1]).norm() / ends[1].norm()) < 0.02
 
 
 def test_worker_processes_keep_the_order():
