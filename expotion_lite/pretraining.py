@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .bands import Band
     from .musicgen import MusicGen
 
-SHARES = {"codec": 0.36, "reading": 0.02, "language": 0.38, "adapter": 0.20}  # of --hours; encoding takes the rest
+SHARES = {"codec": 0.36, "reading": 0.01, "language": 0.39, "adapter": 0.20}  # of --hours; encoding takes the rest
 PAST_DROPOUT = 0.7  # of the adapter: it is to watch, not to listen
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 

@@ -1,0 +1,333 @@
+"""The studio: record yourself, steer, listen while the music is made, compare and keep takes.
+
+    from expotion_lite.widgets import Studio
+    Studio()
+
+Works in JupyterLab, Notebook, VS Code (without its camera) and Google Colab. What the buttons do is in
+`session.Session`, which needs no browser.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as ipw
+import numpy as np
+
+from .assets import clip
+from .errors import Cancelled, ExpotionError
+from .filming import band_music, click_track, file_recording
+from .panels import NOBODY_ELSE, SILENCE, ListenPanel, SeePanel, SourcePanel, SteerPanel, TakesPanel
+from .session import Kept, Progress, Session, matched
+from .sources import Source
+from .webparts import Curve, Recorder, Sound
+
+MOST_PICTURE = 40_000_000  # bytes that are sent to the browser; a longer video is heard without its picture
+
+__all__ = ["Curve", "Recorder", "Sound", "Studio"]
+
+
+def blocks_here() -> bool:
+    """Whether widgets do not change while a thread works: Google Colab, which must also be asked to show such parts."""
+    if "google.colab" not in sys.modules:
+        return False
+    import_module("google.colab.output").enable_custom_widget_manager()
+    return True
+
+
+class Studio(ipw.VBox):
+    """Record yourself, steer, listen, compare and keep.
+
+    Args:
+        folder: where recordings and uploads go; a `recordings.RecordedFolder` to fine-tune with.
+        model, adapter, device: see `expotion_lite.generate`.
+        blocking: work in the cell's own thread, because widgets do not change from another; None: where that is so
+            (Google Colab). Cancel is then the kernel's stop button.
+
+    Attributes:
+        session: sources and takes, for Python.
+
+    Notebook: notebooks/07_play_it
+    """
+
+    def __init__(
+        self,
+        folder: str | Path = "recordings",
+        *,
+        model: str = "nano",
+        adapter: str | None = "bundled",
+        device: str = "cpu",
+        blocking: bool | None = None,
+    ) -> None:
+        self.session = Session(model, adapter, device)
+        here = blocks_here()
+        self.blocking = here if blocking is None else blocking
+        self.source: Source | None = None
+        self.status = ipw.HTML()
+        self.panels = (SourcePanel(Path(folder)), SeePanel(), SteerPanel(), ListenPanel(self.status), TakesPanel())
+        self.source_panel, self.see, self.steer, self.listen, self.takes = self.panels
+        self._cancel, self._worker = threading.Event(), None
+        self._later: list[tuple[Any, ...]] = []  # what arrived while something else was going on
+        self._pictures: dict[str, bytes] = {}
+        self._busy = [self.source_panel.path_button, self.source_panel.clip_button, self.source_panel.gesture_button,
+                      self.listen.button, self.takes.compare, self.takes.export, self.takes.rebuild,
+                      self.steer.stranger_button]  # fmt: skip
+        super().__init__([*self.panels[:1], self.status, *self.panels[1:]])
+        self.add_class("el-studio")
+        self._wire()
+        self.say("Choose a source: record, upload, name a file, draw a gesture, or take the bundled clip.")
+        if not self.blocking:
+            threading.Thread(target=self._warm_up, daemon=True).start()
+
+    def __repr__(self) -> str:
+        return f"<Studio: {len(self.session.sources)} sources, {len(self.session.takes)} takes>"
+
+    def _wire(self) -> None:
+        panel, takes = self.source_panel, self.takes
+        panel.recorder.on_file = lambda *file: self._run(self._on_arrived, *file, later=True)
+        for box in (panel.backing, panel.bpm):
+            box.observe(lambda _: self._run(self._on_set_backing), "value")
+        panel.recorder.observe(lambda _: panel.backing.value == SILENCE or self._run(self._on_set_backing), "seconds")
+        for button, job in [
+            (panel.path_button, lambda: self._on_open(panel.path.value)),
+            (panel.clip_button, lambda: self._on_open(clip())),
+            (panel.gesture_button, self._on_draw),
+            (self.listen.button, self._on_generate),
+            (self.steer.stranger_button, self._on_invite),
+            (takes.compare, self._on_compare),
+            (takes.export, self._on_export),
+            (takes.rebuild, self._on_rebuild),
+        ]:
+            button.on_click(lambda _, job=job: self._run(job))
+        self.listen.cancel.on_click(lambda _: self.cancel())
+
+    def say(self, text: str, bad: bool = False) -> None:
+        """Show one line; `bad` marks that something cannot be done."""
+        words = html.escape(" ".join(str(text).split()))
+        self.status.value = (
+            f"<p class='el-status{' el-bad' if bad else ''}' role='{'alert' if bad else 'status'}'>{words}</p>"
+        )
+
+    def cancel(self) -> None:
+        """Stop what is going on, within a step of the music; what was made is kept."""
+        self._cancel.set()
+        self.listen.sound.stop()
+        self.say("Stopping.")
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until the work in hand is done."""
+        if self._worker is not None:
+            self._worker.join(timeout_s)
+
+    def _run(self, job: Callable[..., None], *arguments: Any, later: bool = False) -> None:
+        """Do a job, beside the notebook if widgets change from there; one at a time, the others never or `later`."""
+        if self._worker is not None and self._worker.is_alive():
+            if later:
+                return self._later.append((job, *arguments))
+            return self.say("One thing at a time: wait, or press Cancel.", bad=True)
+        self._cancel.clear()
+        self._set_busy(True)
+        if self.blocking:
+            return self._do(job, *arguments)
+        self._worker = threading.Thread(target=self._do, args=(job, *arguments), daemon=True, name="studio")
+        return self._worker.start()
+
+    def _do(self, job: Callable[..., None], *arguments: Any) -> None:
+        try:
+            job(*arguments)
+        except ExpotionError as error:
+            self.say(str(error), bad=not isinstance(error, Cancelled))
+        except KeyboardInterrupt:
+            self.say("Stopped.")
+        except Exception as error:  # a studio that is silent about a fault helps nobody
+            self.say(f"{type(error).__name__}: {error} (this should not happen)", bad=True)
+        finally:
+            if self._later:
+                self._cancel.clear()
+                self._do(*self._later.pop(0))
+            self._set_busy(False)
+
+    def _set_busy(self, busy: bool) -> None:
+        for button in self._busy:
+            button.disabled = busy
+        self.listen.cancel.disabled = not busy
+
+    def _on_arrived(self, path: Path, recorded: bool) -> None:
+        panel = self.source_panel
+        if recorded:
+            song = panel.backing.value if panel.backing.value.startswith("the band") else ""
+            path = file_recording(path, panel.folder.value, name=panel.title.value, performer=panel.performer.value,
+                                  caption=panel.caption.value, song=song)  # fmt: skip
+        self._on_open(path)
+
+    def _on_set_backing(self) -> None:
+        panel = self.source_panel
+        recorder, what = panel.recorder, panel.backing.value
+        panel.bpm.layout.display = "" if what == "clicks" else "none"
+        if what == SILENCE:
+            recorder.move_to(None)
+            return self.say("You will move to silence.")
+        if what == "clicks":
+            recorder.move_to(click_track(panel.bpm.value, recorder.seconds))
+            return self.say(f"You will hear {panel.bpm.value} clicks a minute while you are recorded; use headphones.")
+        self.say("The band is tuning up.")
+        audio, panel.caption.value = band_music(what.partition(": ")[2], recorder.seconds)
+        recorder.move_to(audio)
+        return self.say("You will hear the band while you are recorded, and so will your recording.")
+
+    def _on_open(self, path: str | Path) -> None:
+        if not str(path).strip():
+            raise ExpotionError("Name a video file, for example me.mp4, or use the bundled clip.")
+        self.say(f"Looking for face and body in {Path(path).name}.")
+        self._show(self.session.open(path, cancel=self._cancel))
+
+    def _on_draw(self) -> None:
+        panel = self.source_panel
+        self._show(self.session.draw(panel.gesture.values, panel.length.value, movement=panel.movement.value))
+
+    def _on_invite(self) -> None:
+        source = self._chosen()
+        other = self.session.stranger(len(self.session.sources), source.duration_s)
+        self._list_sources(source)
+        self.steer.listens.value = other.name
+        self.say(f"The music will follow {other.name}, who moves to music of their own; the picture stays.")
+
+    def _chosen(self) -> Source:
+        if self.source is None:
+            raise ExpotionError("Choose a source first: record, upload, or use the bundled clip.")
+        return self.source
+
+    def _list_sources(self, source: Source) -> None:
+        self.steer.listens.options = [NOBODY_ELSE, *(name for name in self.session.sources if name != source.name)]
+
+    def _show(self, source: Source) -> None:
+        """Make somebody the one who moves."""
+        from .plots import plot_controls, pulse_times
+
+        self.source = source
+        self._list_sources(source)
+        self.steer.reset_curve(source.controls)
+        beats, seen = len(pulse_times(source.controls)), source.controls.found.mean()
+        facts = (
+            f"{source.name}: {source.duration_s:.1f} s, a person in {seen:.0%} of it, {beats} turns of movement. "
+            "The picture with what was found is under Listen."
+        )
+        self.see.show(facts, plot_controls(source.controls).figure, f"Controls over time of {source.name}. {facts}")
+        self.listen.sound.stop()
+        self.listen.sound.picture = self._picture(source)
+        self.say("Ready: press Generate.")
+
+    def _warm_up(self) -> None:
+        """Load the model while somebody is still choosing a prompt. What is wrong with it Generate will say."""
+        with contextlib.suppress(ExpotionError):
+            self.session.musician()
+
+    def _picture(self, source: Source) -> bytes:
+        """The video with skeleton and face mesh, as mp4."""
+        from .overlay import overlay_video
+
+        if source.name not in self._pictures:
+            with tempfile.TemporaryDirectory() as folder:
+                path = source.video
+                if "video" in source.recipe:
+                    path = overlay_video(source.video, source.landmarks, Path(folder) / "seen.mp4")
+                data = Path(path).read_bytes()
+                self._pictures[source.name] = data if len(data) <= MOST_PICTURE else b""
+        return self._pictures[source.name]
+
+    def _on_generate(self) -> None:
+        source = self._chosen()
+        other = self.session.sources.get(self.steer.listens.value)
+        self.say("Making music; it begins to sound after half a second of it.")
+        with _Streaming(self, source) as hear:
+            kept = self.session.generate(
+                source, self.steer.prompt.value, settings=self.steer.settings(), steering=self.steer.steering(),
+                other=other, **hear,
+            )  # fmt: skip
+        self._keep(kept)
+
+    def _keep(self, kept: Kept) -> None:
+        """Say first that a take is there, then draw its picture, which takes a second."""
+        from .plots import plot_take
+
+        take = kept.take
+        self.takes.list(self.session.takes)
+        self.listen.sound.load("A", take.audio, take.sample_rate, name=kept.name, clear=True)
+        words = f" The model does not know: {', '.join(take.unknown_words)}." if take.unknown_words else ""
+        self.say(f"Kept as {kept.name} ({_length(kept)}).{words}")
+        alt = f"Controls, onsets and spectrogram of {kept.name}"
+        self.see.show(f"{kept.name}: {_length(kept)}", plot_take(take), alt)
+
+    def _on_compare(self) -> None:
+        a, b = self._picked(self.takes.a), self._picked(self.takes.b)
+        gains = matched(a.take.audio, b.take.audio)
+        sound = self.listen.sound
+        if (picture := self._picture(a.source)) != sound.picture:
+            sound.picture = picture
+        for slot, kept, gain in zip("AB", (a, b), gains, strict=True):
+            sound.load(slot, kept.take.audio, kept.take.sample_rate, name=kept.name, gain=gain, clear=slot == "A")
+        sound.play("A")
+        decibels = [20 * np.log10(gain) for gain in gains]
+        self.say(f"A at {decibels[0]:+.1f} dB, B at {decibels[1]:+.1f} dB: equally loud. Switch under Listen.")
+
+    def _picked(self, box: ipw.Dropdown) -> Kept:
+        if box.value is None:
+            raise ExpotionError("There is no take yet: press Generate.")
+        return self.session.takes[box.value]
+
+    def _on_export(self) -> None:
+        paths = self.session.export(
+            self._picked(self.takes.a), self.takes.stem.value, overwrite=self.takes.overwrite.value
+        )
+        self.takes.recipe.value = str(paths["json"])
+        self.say(f"Written: {', '.join(map(str, paths.values()))}")
+
+    def _on_rebuild(self) -> None:
+        self.say("Making it anew.")
+        with _Streaming(self, self.source) as hear:
+            kept, same = self.session.rebuild(self.takes.recipe.value, **hear)
+        if (picture := self._picture(kept.source)) != self.listen.sound.picture:
+            self.listen.sound.picture = picture
+        self._keep(kept)
+        told = "exactly the take that was exported" if same else "not the same: other weights, or another machine"
+        self.say(f"Kept as {kept.name}: {told}.", bad=not same)
+
+
+class _Streaming:
+    """What a run tells the listening panel; whatever happens, the panel is told when it is over."""
+
+    def __init__(self, studio: Studio, source: Source | None) -> None:
+        self.studio, self.panel, self.sound = studio, studio.listen, studio.listen.sound
+        self.total_s = source.duration_s if source is not None else 0.0
+
+    def __enter__(self) -> dict[str, Any]:
+        self.panel.bar.value, self.panel.left.value = 0.0, "getting ready"
+        self.rate = None
+        self.sound.start(self.total_s)
+        return {"on_sound": self._feed, "on_progress": self._tell, "cancel": self.studio._cancel}
+
+    def __exit__(self, *_: object) -> None:
+        self.sound.end()
+        self.panel.left.value = ""
+
+    def _feed(self, audio: np.ndarray) -> None:
+        self.rate = self.rate or self.studio.session.musician().musicgen.sample_rate
+        self.sound.feed(audio, self.rate)
+
+    def _tell(self, progress: Progress) -> None:
+        self.panel.bar.value = progress.done_s / progress.total_s
+        self.panel.left.value = str(progress)
+
+
+def _length(kept: Kept) -> str:
+    made = kept.frames / kept.take.controls.frame_rate
+    whole = len(kept.take.audio) / kept.take.sample_rate
+    return f"{whole:.1f} s" if made > whole - 0.1 else f"{made:.1f} of {whole:.1f} s, stopped"

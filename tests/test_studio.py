@@ -1,0 +1,286 @@
+"""The studio in a real JupyterLab, with a fake camera: record, generate, hear, cancel, export.
+
+pip install playwright; apt-get install chromium
+pytest tests/test_studio.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import wave
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from expotion_lite.assets import clip
+from expotion_lite.metrics import onset_strength
+from expotion_lite.video import probe, read_audio, read_frames, write_video
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ROOT = Path(__file__).resolve().parent.parent
+CELL = """\
+from expotion_lite.widgets import Studio
+studio = Studio("recordings")
+studio"""
+READY = """async () => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  await window.jupyterapp.restored; await panel.context.ready; await panel.sessionContext.ready;
+  await panel.sessionContext.session.kernel.info;
+  await window.jupyterapp.commands.execute('notebook:run-all-cells');
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """JupyterLab at a notebook that shows the studio, 900 pixels wide beside nothing else."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
+    folder = tmp_path_factory.mktemp("studio")
+    _make_inputs(folder)
+    port = _free_port()
+    server = _serve(folder, port)
+    camera = [
+        "--host-resolver-rules=MAP class.example 127.0.0.1",
+        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={folder / 'camera.y4m'}",
+        f"--use-file-for-fake-audio-capture={folder / 'room.wav'}",
+    ]  # fmt: skip
+    try:
+        with sync_api.sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", *camera]
+            )
+            page = browser.new_page(viewport={"width": 1060, "height": 1200})
+            page.folder, page.said, page.asked, page.port = folder, [], [], port
+            page.on("request", lambda request: page.asked.append(request.url))
+            page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
+            page.goto(f"http://127.0.0.1:{port}/lab/tree/studio.ipynb?reset")
+            page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=90_000)
+            page.evaluate("window.jupyterapp.shell.collapseLeft()")
+            page.evaluate(READY)
+            page.wait_for_selector(".el-studio .el-recorder button.el-record", timeout=90_000)
+            yield page
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _make_inputs(folder: Path) -> None:
+    """A notebook, a clip of 3 s, and what the fake camera and microphone see and hear."""
+    cells = [{"cell_type": "code", "source": CELL, "metadata": {}, "outputs": [], "execution_count": None, "id": "one"}]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    for name in ("studio.ipynb", "far.ipynb"):
+        (folder / name).write_text(json.dumps(notebook))
+    write_video(folder / "short.mp4", islice(read_frames(clip()), 75))
+    _write_y4m(folder / "camera.y4m", 100)
+    with wave.open(str(folder / "room.wav"), "wb") as file:
+        file.setparams((1, 2, 48_000, 0, "NONE", ""))
+        file.writeframes((8000 * np.sin(np.arange(96_000) * 0.06)).astype("<i2").tobytes())
+
+
+def _write_y4m(path: Path, frames: int) -> None:
+    import av
+
+    with path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W480 H480 F25:1 Ip A1:1 C420jpeg\n")
+        for frame in islice(read_frames(clip()), frames):
+            planes = av.VideoFrame.from_ndarray(frame.image, format="rgb24").reformat(format="yuv420p").to_ndarray()
+            file.write(b"FRAME\n" + planes.tobytes())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe_socket:
+        probe_socket.bind(("127.0.0.1", 0))
+        return probe_socket.getsockname()[1]
+
+
+def _serve(folder: Path, port: int) -> subprocess.Popen:
+    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
+               "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True",
+               "--ServerApp.allow_remote_access=True"]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(folder / ".jupyter")}
+    with open(folder / "server.log", "w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=2).close()
+            return server
+        except OSError:
+            time.sleep(0.5)
+    server.kill()
+    raise AssertionError((folder / "server.log").read_text()[-2000:])
+
+
+def _status(page, text, timeout_s=90):
+    """Wait until the studio's one line holds these words."""
+    page.wait_for_selector(f".el-status:has-text('{text}')", timeout=1000 * timeout_s)
+
+
+def _press(page, name):
+    page.get_by_role("button", name=name, exact=True).first.click()
+
+
+def _idle(page):
+    """Wait until nothing is in hand, so that nothing moves on the page."""
+    page.wait_for_selector(".jupyter-button:has-text('Generate'):not([disabled])", timeout=60_000)
+    page.wait_for_timeout(300)
+
+
+def _python(page, code):
+    """Run code in the notebook's kernel and return what it prints."""
+    return page.evaluate(
+        """async (code) => {
+          const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+          let text = '';
+          const future = kernel.requestExecute({ code });
+          future.onIOPub = (m) => { if (m.header.msg_type === 'stream') text += m.content.text; };
+          await future.done;
+          return text;
+        }""",
+        code,
+    )
+
+
+def _screenshot(page):
+    """Keep what the studio looks like while it is steered, if asked to: STUDIO_SHOT=figures/studio_steer.png."""
+    if place := os.environ.get("STUDIO_SHOT"):
+        _idle(page)
+        page.add_style_tag(content=".Toastify { display: none }")
+        page.set_viewport_size({"width": 1060, "height": 2400})
+        page.locator(".jp-OutputArea .el-studio").scroll_into_view_if_needed()
+        page.wait_for_timeout(1000)
+        page.locator(".jp-OutputArea .el-studio").screenshot(path=place)
+        page.set_viewport_size({"width": 1060, "height": 1200})
+
+
+def test_recording_with_the_webcam_arrives_as_a_named_file_with_its_caption(page):
+    page.fill(".el-recorder .el-seconds", "3")
+    page.locator(".el-recorder .el-seconds").blur()
+    page.check(".el-recorder .el-mic")
+    _press(page, "Record")
+    page.wait_for_selector(".el-recorder .el-stage video:visible", timeout=20_000)
+    _status(page, "Ready", 120)
+    table = (page.folder / "recordings" / "captions.csv").read_text()
+    assert "me/take.webm" in table
+    info = probe(page.folder / "recordings" / "me" / "take.webm")
+    assert 2.0 < info.duration_s < 4.5 and info.has_audio and info.frames > 15
+
+
+def test_what_one_moves_to_is_the_sound_of_the_recording(page):
+    _idle(page)
+    page.get_by_label("move to").select_option("clicks")
+    _status(page, "clicks a minute")
+    page.get_by_label("called").fill("with clicks")
+    page.uncheck(".el-recorder .el-mic")
+    page.wait_for_timeout(300)
+    _press(page, "Record")
+    page.wait_for_selector(".el-recorder .el-note:has-text('has arrived')", timeout=30_000)
+    _status(page, "Ready", 120)
+    sound = read_audio(page.folder / "recordings" / "me" / "with clicks.webm", 16_000)
+    onsets = onset_strength(sound, 16_000, 100.0)
+    clicks = np.flatnonzero(
+        (onsets[1:-1] > 0.3 * onsets.max()) & (onsets[1:-1] >= onsets[:-2]) & (onsets[1:-1] > onsets[2:])
+    )
+    assert len(clicks) >= 3 and np.median(np.diff(clicks)) == pytest.approx(60, abs=2), "100 a minute, in hundredths"
+
+
+def test_music_sounds_while_it_is_made(page):
+    page.get_by_role("tab", name="File or clip").click()
+    page.get_by_placeholder("a path on this machine").fill("short.mp4")
+    _press(page, "Open")
+    _status(page, "Ready")
+    _python(page, "studio.session.musician()")  # is loaded in the background by now, or soon
+    _press(page, "Generate")
+    _status(page, "Kept as", 120)
+    page.wait_for_timeout(1500)
+    said = _python(page, "s = studio.listen.sound; k = studio.session.takes[-1]; "
+                         "print(s.chunks, s.underruns, s.peak, k.first_sound_s)")  # fmt: skip
+    chunks, underruns, peak, first = map(float, said.split())
+    assert chunks == 6 and peak > 0.05, said
+    assert page.evaluate("document.querySelector('.el-sound video').readyState") >= 2
+    print(f"first sound after {first:.2f} s, {underruns:.0f} underruns")
+
+
+def test_a_take_is_steered_compared_exported_and_looks_good(page):
+    _idle(page)
+    page.get_by_role("tab", name="Draw a curve").click()
+    curve = page.locator(".el-curve canvas").last
+    box = curve.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 105)
+    page.mouse.down()
+    for k in range(1, 320):
+        page.mouse.move(box["x"] + 40 + 2 * k, box["y"] + 105 - 85 * np.exp(-(((k % 64) - 32) ** 2) / 60))
+    page.mouse.up()
+    curve.press("End")
+    curve.press("Space")
+    _press(page, "Generate")
+    _status(page, "Kept as 2", 120)
+    _screenshot(page)
+    _press(page, "Compare A and B")
+    _status(page, "equally loud")
+    page.wait_for_timeout(700)
+    page.get_by_role("button", name="hear 1:").click()
+    page.wait_for_timeout(300)
+    assert page.get_by_role("button", name="hear 1:").get_attribute("aria-pressed") == "true"
+    _press(page, "Export")
+    _status(page, "Written")
+    assert {path.suffix for path in (page.folder / "out").iterdir()} == {".mp4", ".wav", ".json"}
+    recipe = json.loads((page.folder / "out" / "my_take.json").read_text())
+    points = recipe["steering"]["drawn"]["pulse"]
+    assert len(points) == 75 and points[-1] == 1.0 and max(points[10:50]) > 0.6
+
+
+def test_cancel_stops_within_a_second_and_keeps_what_was_made(page):
+    page.get_by_role("tab", name="File or clip").click()
+    _python(page, "studio.source_panel.length.value = 25; studio.source_panel.gesture.values = [0., 1.] * 300")
+    page.get_by_role("tab", name="Draw a gesture").click()
+    _press(page, "Use this gesture")
+    _status(page, "Ready")
+    _press(page, "Generate")
+    page.wait_for_function("document.querySelector('.el-sound .el-note').textContent.includes('heard')", timeout=60_000)
+    pressed = time.monotonic()
+    _press(page, "Cancel")
+    _status(page, "stopped", 10)
+    took = time.monotonic() - pressed
+    print(f"cancelled in {took:.2f} s")
+    assert took < 2  # a step of the music, then decoding what there is
+    frames = int(_python(page, "print(studio.session.takes[-1].frames)"))
+    assert 0 < frames < 1250
+
+
+def test_a_refused_camera_is_explained_and_nothing_broke_in_the_browser(page):
+    page.evaluate("""() => { navigator.mediaDevices.getUserMedia = () =>
+        Promise.reject(new DOMException('no', 'NotAllowedError')); }""")
+    page.get_by_role("tab", name="Camera or upload").click()
+    _press(page, "Record")
+    page.wait_for_selector(".el-recorder .el-note.el-bad:has-text('refused')", timeout=10_000)
+    page.set_input_files(".el-recorder .el-file", page.folder / "short.mp4")  # the rest goes on working
+    _status(page, "Ready")
+    elsewhere = [u for u in page.asked if not u.startswith((f"http://127.0.0.1:{page.port}/", "blob:", "data:"))]
+    assert not elsewhere, "nothing leaves the machine"
+    assert not [text for text in page.said if "expotion" in text.lower() or "anywidget" in text.lower()], page.said
+
+
+def test_plain_http_over_a_network_has_no_camera_and_says_what_to_do(page):
+    far = page.context.browser.new_page(viewport={"width": 1060, "height": 1200})
+    far.goto(f"http://class.example:{page.port}/lab/tree/far.ipynb?reset")
+    far.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=90_000)
+    far.evaluate(READY)
+    far.wait_for_selector(".el-recorder .el-note:has-text('plain http')", timeout=90_000)
+    assert far.locator(".el-recorder .el-record").is_disabled() and far.locator(".el-recorder .el-file").is_enabled()
+    far.close()
