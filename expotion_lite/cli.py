@@ -1,4 +1,4 @@
-"""The command line: `expotion-lite generate`, `finetune` and `controls`."""
+"""The command line: `expotion-lite generate`, `studio`, `finetune` and `controls`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ what you ask for in words sets the style, how you move sets when and how strongl
 
 examples:
   {PROGRAM} generate me.mp4 --prompt "happy lo-fi hip hop with electric piano" -o out.mp4
+  {PROGRAM} studio
   {PROGRAM} finetune recordings -o my_adapter
   {PROGRAM} controls me.mp4 -o controls.npz
   {PROGRAM} generate --help      what each knob does to the music
@@ -52,6 +53,18 @@ writing a prompt:
 
 filming:
   Face and shoulders in the picture, light from the front, one person, 15 frames a second or more.
+"""
+
+STUDIO = """\
+Record yourself or upload a video, steer, hear the music while it is made, compare takes and keep them: in the
+browser, on this computer and for nobody else's.
+"""
+
+STUDIO_EXAMPLES = f"""\
+example:
+  {PROGRAM} studio --recordings class_of_may
+
+What is recorded goes into that folder, from which `{PROGRAM} finetune class_of_may` learns.
 """
 
 CONTROLS = """\
@@ -162,6 +175,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_shared_options(generate)
     generate.set_defaults(run=run_generate)
 
+    studio = commands.add_parser(
+        "studio", help="record, steer and listen in the browser", description=STUDIO, epilog=STUDIO_EXAMPLES, **layout
+    )
+    _add_studio_options(studio)
+    studio.set_defaults(run=run_studio)
+
     finetune = commands.add_parser(
         "finetune", help="train an adapter of your own", description=FINETUNE, epilog=FINETUNE_EXAMPLES, **layout
     )
@@ -212,6 +231,17 @@ def run_generate(options: argparse.Namespace) -> None:
             print(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
         if options.audio:
             print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
+
+
+def run_studio(options: argparse.Namespace) -> None:
+    """Carry out `expotion-lite studio`."""
+    from .serving import serve_studio
+
+    adapter = None if options.adapter == "none" else options.adapter
+    code = serve_studio(options.recordings, model=options.model, adapter=adapter, port=options.port,
+                        browser=not options.no_browser)  # fmt: skip
+    if code:
+        raise ExpotionError(f"JupyterLab ended with exit code {code}; what it printed says why.")
 
 
 def run_finetune(options: argparse.Namespace) -> None:
@@ -296,6 +326,18 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
         default = getattr(DEFAULTS, flag.replace("-", "_"))
         text = f"{text} (default: {default})"
         knobs.add_argument(f"--{flag}", metavar=metavar, type=kind, default=default, help=text)
+
+
+def _add_studio_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `expotion-lite studio` takes."""
+    parser.add_argument(
+        "--recordings", metavar="DIR", default="recordings", help="where recordings go (default: %(default)s)"
+    )
+    parser.add_argument("--model", default="nano", help="as for generate (default: nano)")
+    parser.add_argument("--adapter", metavar="DIR", default="bundled", help="as for generate (default: bundled)")
+    parser.add_argument("--port", type=int, default=8888, help="of this computer (default: %(default)s)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
+    parser.add_argument("--debug", action="store_true", help="on an error, show where in the code it happened")
 
 
 def _add_finetune_options(parser: argparse.ArgumentParser) -> None:

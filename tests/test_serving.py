@@ -1,0 +1,60 @@
+"""The studio's page: for this computer only, and nothing of it stays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from expotion_lite import serving
+from expotion_lite.cli import main
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What would have been started: command, and the notebook as it was then."""
+    seen = {}
+
+    def run(words, check):
+        seen["words"], seen["notebook"] = words, nbformat.read(words[-1], as_version=4)
+        seen["path"] = Path(words[-1])
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(serving.subprocess, "run", run)
+    return seen
+
+
+def test_the_studio_is_opened_for_this_computer_only(started, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["studio", "--recordings", "may", "--port", "9012", "--adapter", "none", "--no-browser"]) == 0
+    words = started["words"]
+    assert words[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert {"--ip=127.0.0.1", "--port=9012", "--no-browser"} < set(words)
+    nbformat.validate(started["notebook"])
+    code = started["notebook"].cells[1].source
+    assert str(tmp_path / "may") in code and "adapter=None" in code
+    compile(code, "cell", "exec")
+    assert not started["path"].exists() and not (tmp_path / "may").exists()
+
+
+def test_the_browser_opens_unless_it_shall_not(started):
+    assert main(["studio"]) == 0
+    assert "--no-browser" not in started["words"]
+
+
+def test_what_cannot_be_is_said_on_one_line(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    assert main(["studio", "--recordings", str(tmp_path / "file")]) == 2
+    assert "is a file; name a folder" in capsys.readouterr().err
+    monkeypatch.setattr(serving, "find_spec", lambda name: None)
+    assert main(["studio"]) == 2
+    assert 'pip install "expotion-lite[notebooks]"' in capsys.readouterr().err
+
+
+def test_jupyters_failure_is_not_hidden(monkeypatch, capsys):
+    monkeypatch.setattr(serving.subprocess, "run", lambda words, check: subprocess.CompletedProcess(words, 3))
+    assert main(["studio"]) == 2
+    assert "exit code 3" in capsys.readouterr().err
