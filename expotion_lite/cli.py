@@ -210,12 +210,14 @@ def run_generate(options: argparse.Namespace) -> None:
     check_request(options.video, options.prompt, model=options.model, adapter=adapter, **files)
 
     from .generation import generate  # only now what takes seconds to import
+    from .musicgen import device_named
 
     take = generate(
         options.video,
         options.prompt,
         model=options.model,
         adapter=adapter,
+        device=str(device_named(options.device)),
         seed=settings.seed,
         guidance=settings.guidance,
         visual_guidance=settings.visual_guidance,
@@ -313,6 +315,10 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
         default="bundled",
         help="the folder of an adapter that you fine-tuned: it is what lets the model see; none: without one "
         "(default: the one that comes along with nano)",
+    )
+
+    model.add_argument(
+        "--device", default="cpu", help="where the model plays: cpu, cuda or auto; nano gains little (default: cpu)"
     )
 
     knobs = parser.add_argument_group("knobs")

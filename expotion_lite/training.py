@@ -100,15 +100,17 @@ class Batch:
 
 
 def collate(musicgen: MusicGen, examples: Examples, picks: np.ndarray, texts: np.ndarray, video: np.ndarray) -> Batch:
-    """Put examples together. texts, video: (B,) 0 or 1, whether each is shown."""
+    """Put examples together, no longer than the longest of them. texts, video: (B,) 0 or 1, whether each is shown."""
     tokens = musicgen.processor.tokenizer([examples.captions[i] for i in picks], return_tensors="pt", padding=True)
+    codes = examples.codes[picks]
+    longest = int(np.flatnonzero((codes >= 0).any(axis=(0, 1)))[-1]) + 1
     return Batch(
-        torch.from_numpy(examples.codes[picks].astype(np.int64)),
-        torch.from_numpy(examples.controls[picks]),
+        torch.from_numpy(codes[..., :longest].astype(np.int64)),
+        torch.from_numpy(examples.controls[picks, :longest]),
         tokens.input_ids,
         tokens.attention_mask * torch.from_numpy(texts.astype(np.int64))[:, None],
         torch.from_numpy(video.astype(np.float32)),
-        torch.ones(len(picks), examples.codes.shape[-1]),
+        torch.ones(len(picks), longest),
     )
 
 
@@ -175,7 +177,8 @@ def held_out_losses(model: Any, musicgen: MusicGen, examples: Examples, batch: i
     controls = torch.from_numpy(np.roll(examples.controls, 1, axis=0))
     for rows in np.array_split(np.arange(len(examples)), -(-len(examples) // batch)):
         own = collate(musicgen, examples, rows, np.ones(len(rows)), np.ones(len(rows)))
-        others, none = replace(own, controls=controls[rows]), replace(own, video=torch.zeros(len(rows)))
+        others = replace(own, controls=controls[rows, : own.controls.shape[1]])
+        none = replace(own, video=torch.zeros(len(rows)))
         for name, each in zip(totals, (own, others, none), strict=True):
             loss = loss_of(model, each.to(musicgen.model.device), musicgen.pad)
             totals[name] += float(loss) * len(rows) / len(examples)
@@ -228,12 +231,12 @@ def finetune(
         model = attach(musicgen, adapter)
     else:
         model, adapter = load_adapter(musicgen, start)
-        model.train()
         adapter = replace(adapter, probe=probe_of(musicgen))
         train = train.select(adapter.channels)
         held_out = held_out and held_out.select(adapter.channels)
     if held_out is not None:
         check_split(train, held_out)
+    model.train()  # what was loaded to play comes in eval mode, in which nothing is dropped out or checkpointed
     if config.gradient_checkpointing:
         spare_memory(musicgen)
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]

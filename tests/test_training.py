@@ -332,3 +332,27 @@ def test_half_precision_is_used_where_it_pays(monkeypatch, half, precision):
     with autocast(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if half < 0.8 else torch.float32)
     bfloat16_pays.cache_clear()
+
+
+def test_a_new_adapter_is_trained_in_training_mode_from_the_first_step(examples, tmp_path, monkeypatch):
+    """In eval mode nothing is dropped out, and gradient checkpointing does nothing."""
+    modes = []
+    real = training.loss_of
+    monkeypatch.setattr(training, "loss_of", lambda model, *rest: modes.append(model.training) or real(model, *rest))
+    model, _ = finetune(load("nano"), *examples, tmp_path, TrainingConfig(max_steps=1, batch=2))
+    assert modes[0] and not model.training
+
+
+def test_a_batch_is_no_longer_than_its_longest_example(examples):
+    musicgen, short = load("nano"), examples[0].codes.copy()
+    short[:, :, 40:], short[1, :, 30:] = -1, -1
+    some = replace(examples[0], codes=short)
+    batch = collate(musicgen, some, np.arange(2), np.ones(2), np.ones(2))
+    assert batch.codes.shape[-1] == batch.controls.shape[1] == batch.past.shape[1] == 40
+    model = attach(musicgen, AdapterConfig(some.channels, musicgen.model.decoder.config.hidden_size))
+    whole = replace(
+        batch, codes=torch.from_numpy(short[:2].astype(np.int64)), controls=torch.from_numpy(some.controls[:2]),
+        past=torch.ones(2, short.shape[-1]),
+    )  # fmt: skip
+    with torch.no_grad():
+        assert torch.allclose(loss_of(model, batch, musicgen.pad), loss_of(model, whole, musicgen.pad), atol=1e-5)
