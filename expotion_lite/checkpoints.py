@@ -100,7 +100,7 @@ def train_for(
     log_every: int = 50,
     max_steps: int | None = None,
     enough: Callable[[], bool] | None = None,
-    progress: bool = False,
+    progress: bool | None = False,
 ) -> int:
     """Call `step` until `hours` of training have been spent, over as many runs as it takes.
 
@@ -117,7 +117,7 @@ def train_for(
         log_every: steps between log lines.
         max_steps: stop after so many steps in all, whatever the time; the learning rate then follows the steps.
         enough: asked at the start and after each validation whether to stop early.
-        progress: whether to show a bar with the time left instead of printing the log.
+        progress: True shows a bar with the time left, False prints the log, None says nothing.
 
     Returns:
         The number of steps taken in all.
@@ -131,7 +131,8 @@ def train_for(
     state = {"step": 0, "seconds": 0.0}
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, module, optimizer)
-        print(f"{name}: resumes at step {state['step']}, {state['seconds'] / 60:.1f} min", flush=True)
+        if progress is not None:
+            print(f"{name}: resumes at step {state['step']}, {state['seconds'] / 60:.1f} min", flush=True)
     _forget_after(folder / "log.jsonl", name, state["step"])
     peaks = [group.setdefault("peak_lr", group["lr"]) for group in optimizer.param_groups]
     budget, saved, sums, count = hours * 3600, time.monotonic(), {}, 0
@@ -163,7 +164,7 @@ def train_for(
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             bar.set_postfix_str(", ".join(f"{key} {line[key]:g}" for key in ("loss", "held_out_loss") if key in line))
-            if not progress:
+            if progress is False:
                 print(line, flush=True)
             sums, count = {}, 0
         bar.update(min(100.0, 100 * spent()) - bar.n)

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError  # what numpy says of some damaged headers
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -194,7 +195,7 @@ class Controls:
             raise ExpotionError(f"There is no file {path}; make it with `expotion-lite controls`.") from None
         except KeyError as error:
             raise ExpotionError(f"{path} is not a controls file: {error.args[0]}.") from None
-        except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
+        except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error, TokenError):
             raise ExpotionError(f"{path} is not a controls file; make one with `expotion-lite controls`.") from None
         if (values.dtype.kind, channels.dtype.kind, found.dtype.kind) != ("f", "U", "b") or channels.ndim != 1:
             raise ExpotionError(f"{path} is not a controls file: its arrays have the wrong types.")

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,7 +105,7 @@ class Examples:
                     file["codes"], file["controls"].astype(np.float32), tuple(file["captions"].tolist()), file["songs"],
                     file["performers"], tuple(file["channels"].tolist()),
                 )  # fmt: skip
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TokenError) as error:
             raise ExpotionError(f"{path} is not a file of examples ({error}); make it anew.") from error
 
 

@@ -181,7 +181,7 @@ def held_out_losses(model: Any, musicgen: MusicGen, examples: Examples, batch: i
         none = replace(own, video=torch.zeros(len(rows)))
         for name, each in zip(totals, (own, others, none), strict=True):
             loss = loss_of(model, each.to(musicgen.model.device), musicgen.pad)
-            totals[name] += float(loss) * len(rows) / len(examples)
+            totals[name] += float(loss.detach()) * len(rows) / len(examples)
     return totals
 
 
@@ -193,7 +193,7 @@ def finetune(
     config: TrainingConfig,
     *,
     start: str | os.PathLike | None = None,
-    progress: bool = False,
+    progress: bool | None = False,
 ) -> tuple[Any, AdapterConfig]:
     """Train an adapter and LoRA on a MusicGen, in place, and keep the best under `folder/adapter`.
 
@@ -207,7 +207,7 @@ def finetune(
         folder: for the checkpoint, the log (`log.jsonl`) and the adapter.
         config: how to train.
         start: the folder of an adapter to go on from; None starts a new one.
-        progress: whether to show a bar with the time left instead of printing the log.
+        progress: True shows a bar with the time left, False prints the log, None says nothing (for a thread).
 
     Returns:
         (the `peft.PeftModel` in eval mode, the adapter's configuration)

@@ -380,13 +380,12 @@ hear()
 # other seeds before you believe it.
 
 # %%
-wait = {"continuous_update": False}  # until a slider has stopped
-_ = widgets.interact(
+_ = widgets.interact_manual(  # when the button is pressed
     hear,
     prompt=["slow piano ballad", "techno with drums", prompt],
-    temperature=widgets.FloatSlider(value=1.0, min=0.2, max=2.0, step=0.1, **wait),
-    guidance=widgets.FloatSlider(value=0.0, min=0.0, max=8.0, step=0.5, **wait),
-    seed=widgets.IntSlider(value=0, min=0, max=9, **wait),
+    temperature=widgets.FloatSlider(value=1.0, min=0.2, max=2.0, step=0.1),
+    guidance=widgets.FloatSlider(value=0.0, min=0.0, max=8.0, step=0.5),
+    seed=widgets.IntSlider(value=0, min=0, max=9),
 )
 
 # %% [markdown]

@@ -187,7 +187,7 @@ def meet(music_for=1, person=1):
 meet()
 
 # %%
-_ = widgets.interact(meet, music_for=people.tolist(), person=people.tolist())
+_ = widgets.interact_manual(meet, music_for=people.tolist(), person=people.tolist())
 
 # %% [markdown]
 # ## 3. Could it be luck?

@@ -163,6 +163,7 @@ def test_every_option_reaches_the_generator(inputs, out, calls, capsys):
         "audio_output": str(out / "music.wav"),
         "model": "nano",
         "adapter": None,
+        "device": "cpu",
         "seed": 7,
         "guidance": 4.0,
         "visual_guidance": 0.0,
