@@ -291,6 +291,7 @@ studio
 # def solo(group):
 #     return Steering({other: 0.0 for other in GROUPS if other != group})
 #
+#
 # heard = solo("head").apply(nodder.controls)
 # loud = {group_of(channel) for channel in heard.channels if heard[channel].any()}
 # print(loud)
