@@ -82,7 +82,11 @@ def summarise(table: np.ndarray) -> dict[str, object]:
 
 def paired(table: np.ndarray, rival: np.ndarray) -> dict[str, object]:
     """How much better music fits its video than other music, made with the same prompt, fits that same video."""
-    gain = np.diag(table) - np.diag(rival)
+    return gain_of(np.diag(table) - np.diag(rival))
+
+
+def gain_of(gain: np.ndarray) -> dict[str, object]:
+    """Mean of paired differences (N,) with its 95% interval, and its p by permutation."""
     return {"gain": float(gain.mean()), "gain_95": bootstrap_interval(gain), "p": paired_permutation_test(gain)}
 
 

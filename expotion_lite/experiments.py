@@ -21,7 +21,7 @@ import numpy as np
 
 from .bands import band_of
 from .controls import Controls, extract_controls, hide
-from .evaluation import make_music, paired
+from .evaluation import gain_of, make_music
 from .files import digest_of, writing
 from .harmony import BRIGHT
 from .metrics import (
@@ -153,10 +153,8 @@ def make(arm: Arm, stage: Stage, model: str, adapter: str, settings: Settings) -
 
     musician = load_musician(model, adapter if arm.adapted else None)
     if arm.played:
-        musicgen = musician.musicgen
-        band = band_of(musicgen)
-        heard = (torch.from_numpy(band.play(piece, musicgen.sample_rate))[None] for piece in stage.pieces)
-        return [to_audio(musicgen, encode(musicgen, audio)[0].numpy()) for audio in heard]
+        musicgen, played = musician.musicgen, _played(musician.musicgen, stage)
+        return [to_audio(musicgen, encode(musicgen, torch.from_numpy(audio)[None])[0].numpy()) for audio in played]
     controls = stage.controls(arm.noisy, arm.method, arm.hidden)
     if arm.others:
         controls = controls[1:] + controls[:1]
@@ -238,7 +236,7 @@ def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarr
         "rows": rows,
         "gains": [
             {"row": a, "against": b, "column": column,
-             **paired(np.diag(scores[a][column]), np.diag(scores[b][column]))}
+             **gain_of(scores[a][column] - scores[b][column])}
             for a, b, column in COMPARED if {a, b} <= scores.keys()
         ],
         "pulse": {

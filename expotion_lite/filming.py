@@ -12,7 +12,8 @@ import numpy as np
 
 from .errors import ExpotionError
 from .files import writing
-from .recordings import COLUMNS, TABLE, _table
+from .recordings import COLUMNS, TABLE, read_table
+from .steering import check_tempo
 
 CLICK_RATE = 16_000
 
@@ -27,8 +28,7 @@ def click_track(bpm: float, duration_s: float, sample_rate: int = CLICK_RATE) ->
         >>> click_track(120, 2.0).shape
         (32000,)
     """
-    if not 30 <= bpm <= 240:
-        raise ExpotionError(f"A tempo of {bpm:g} beats a minute cannot be followed; choose 30 to 240.")
+    check_tempo(bpm)
     out = np.zeros(round(duration_s * sample_rate), np.float32)
     times = np.arange(round(0.04 * sample_rate)) / sample_rate
     for beat, start in enumerate(np.arange(0, duration_s, 60 / bpm)):
@@ -76,7 +76,7 @@ def file_recording(
     Notebook: notebooks/07_play_it
     """
     folder = Path(folder).expanduser()
-    said = _table(folder)
+    said = read_table(folder)
     place = folder / (free_name(Path("."), performer).name if performer.strip() else "me")
     path = free_name(place, f"{name.strip() or 'recording'}{arrived.suffix}")
     try:

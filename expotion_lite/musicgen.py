@@ -263,15 +263,24 @@ def encode(musicgen: MusicGen, audio: torch.Tensor) -> torch.Tensor:
     return codes[0]
 
 
-def decode(musicgen: MusicGen, codes: torch.Tensor, *, chunk: int = 500, margin: int = 25) -> torch.Tensor:
+def decode(
+    musicgen: MusicGen,
+    codes: torch.Tensor,
+    *,
+    chunk: int = 500,
+    margin: int = 25,
+    start: int = 0,
+    end: int | None = None,
+) -> torch.Tensor:
     """Codes to audio. What has a memory runs over all frames; the rest in chunks, so that memory stays bounded.
 
     Args:
         codes: (B, K, T) integers.
         chunk: frames decoded at once; margin: frames of context on either side, decoded and thrown away.
+        start, end: first frame that is wanted, and the one after the last; all unless given.
 
     Returns:
-        audio: (B, T * hop) float32 at the model's sample rate.
+        audio: (B, (end - start) * hop) float32 at the model's sample rate.
     """
     import torch
 
@@ -284,11 +293,11 @@ def decode(musicgen: MusicGen, codes: torch.Tensor, *, chunk: int = 500, margin:
         hidden = codec.quantizer.decode(codes.transpose(0, 1).to(codec.device))
         for layer in layers[:remembers]:
             hidden = layer(hidden)
-        for start in range(0, n_frames, chunk):
-            end = min(start + chunk, n_frames)
-            left, right = max(0, start - margin), min(n_frames, end + margin)
+        for first in range(start, n_frames if end is None else end, chunk):
+            last = min(first + chunk, n_frames if end is None else end)
+            left, right = max(0, first - margin), min(n_frames, last + margin)
             audio = hidden[..., left:right]
             for layer in layers[remembers:]:
                 audio = layer(audio)
-            pieces.append(audio[:, 0, (start - left) * hop : (end - left) * hop].float().cpu())
+            pieces.append(audio[:, 0, (first - left) * hop : (last - left) * hop].float().cpu())
     return torch.cat(pieces, dim=1)

@@ -16,8 +16,8 @@ LR, MUON_LR = 3e-3, 0.02  # peaks, of AdamW and of Muon
 class Muon(torch.optim.Optimizer):
     """Momentum, made equally large in all directions of a matrix (Jordan 2024, kellerjordan.github.io/posts/muon).
 
-    torch has the same from 2.9 on, but always in bfloat16, which some processors compute a hundred times slower than
-    float32; here it is as `precision.precision_of` says.
+    torch has the same from 2.9 on, but always in bfloat16, which some processors are very slow at; here it computes as
+    `precision.precision_of` says.
     """
 
     def __init__(

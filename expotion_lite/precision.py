@@ -24,7 +24,7 @@ def autocast(device: torch.device) -> torch.autocast:
 def bfloat16_pays() -> bool:
     """Whether this CPU multiplies matrices in bfloat16 faster than in float32; measured once, in part of a second.
 
-    Processors differ widely: those with AMX are twice as fast and more, those without AVX-512 a hundred times slower.
+    Processors differ widely: those made for it gain, others emulate it and are many times slower.
     """
     return 1.2 * _seconds(torch.bfloat16) < _seconds(torch.float32)
 

@@ -174,7 +174,7 @@ def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int)
     from .training import TrainingConfig, finetune
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
-    channels = [name for name in train.channels if not name.startswith(LEFT_OUT)]
+    channels = [name for name in train.channels if name not in LEFT_OUT]
     config = TrainingConfig(hours=hours, past_dropout=PAST_DROPOUT)
     finetune(musicgen, train.select(channels), held_out.select(channels), folder, config)
 

@@ -79,7 +79,7 @@ class RecordedFolder:
         )  # fmt: skip
         if not paths:
             raise ExpotionError(f"{folder} holds no video ({', '.join(VIDEOS)}); put recordings with sound there.")
-        said = _table(self.folder)
+        said = read_table(self.folder)
         if lost := sorted(set(said) - set(paths)):
             raise ExpotionError(
                 f"{TABLE} names {lost[0].relative_to(self.folder)}, which is not there; mend the table."
@@ -178,8 +178,12 @@ def _computed(
     return codes, sound, controls
 
 
-def _table(folder: Path) -> dict[Path, dict[str, str]]:
-    """The rows of the table by the path of their file; none if there is no table."""
+def read_table(folder: Path) -> dict[Path, dict[str, str]]:
+    """The rows of a folder's table by the path of their file; none if there is no table.
+
+    Raises:
+        ExpotionError: it cannot be read, or its columns or rows are not as they should be.
+    """
     path = folder / TABLE
     if not path.exists():
         return {}

@@ -114,6 +114,12 @@ def stretch(points: Sequence[float], n_frames: int) -> np.ndarray:
     return np.interp(places, np.arange(len(points)), np.asarray(points, float)).astype(np.float32)
 
 
+def check_tempo(bpm: float) -> None:
+    """Raises ExpotionError for a tempo outside 30 to 240 beats a minute."""
+    if not 30 <= bpm <= 240:
+        raise ExpotionError(f"A tempo of {bpm:g} beats a minute cannot be followed; choose 30 to 240.")
+
+
 def beats_curve(bpm: float, duration_s: float, n_points: int) -> list[float]:
     """Return a curve of `n_points` with one bump for each beat, as the channel `pulse` has them.
 
@@ -122,8 +128,7 @@ def beats_curve(bpm: float, duration_s: float, n_points: int) -> list[float]:
     """
     from .pulse import pulse_train
 
-    if not 30 <= bpm <= 240:
-        raise ExpotionError(f"A tempo of {bpm:g} beats a minute cannot be followed; choose 30 to 240.")
+    check_tempo(bpm)
     beats = np.arange(30 / bpm, duration_s, 60 / bpm)
     curve = pulse_train(np.linspace(0, duration_s, n_points), beats, np.ones(len(beats)))
     return [round(float(value), 4) for value in curve]

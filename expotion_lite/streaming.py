@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .musicgen import MusicGen
 
 CHUNK_S = 0.5
-MARGIN = 8  # frames after a chunk that its sound depends on: at 6, nano's codec is exact to 1e-6
-MEMORY = 250  # frames before it that the codec's recurrent layers are reminded of: more changes under 1 %
+MARGIN = 8  # frames around a chunk that its sound depends on
+MEMORY = 250  # frames before it that the codec's recurrent layers are reminded of
 
 
 class Overheard:
@@ -83,28 +83,14 @@ class SoundStream:
             self._emit(codes, len(codes))
 
     def _emit(self, codes: list[np.ndarray], end: int) -> None:
+        import torch
+
+        from .musicgen import decode
+
         first = max(0, self._done - MEMORY)
-        audio = decode_span(self._musicgen, np.stack(codes[first:], axis=1), self._done - first, end - first)
-        audio = np.clip(audio[: self._left], -1.0, 1.0).astype(np.float32)
+        heard = torch.from_numpy(np.stack(codes[first:], axis=1))[None]
+        audio = decode(self._musicgen, heard, margin=MARGIN, start=self._done - first, end=end - first)[0].numpy()
+        audio = np.clip(audio[: self._left], -1.0, 1.0)
         self._done, self._left = end, self._left - len(audio)
         if len(audio):
             self._on_sound(audio)
-
-
-def decode_span(musicgen: MusicGen, codes: np.ndarray, start: int, end: int) -> np.ndarray:
-    """Decode frames start..end of codes (K, T) to audio ((end - start) * hop,), as `musicgen.decode` would."""
-    import torch
-
-    codec = musicgen.model.audio_encoder
-    hop = round(musicgen.sample_rate / musicgen.frame_rate)
-    layers = list(codec.decoder.layers)
-    remembers = max(i for i, layer in enumerate(layers) if hasattr(layer, "lstm")) + 1
-    left, right = max(0, start - MARGIN), min(codes.shape[1], end + MARGIN)
-    with torch.inference_mode():
-        hidden = codec.quantizer.decode(torch.from_numpy(codes)[:, None].to(codec.device))
-        for layer in layers[:remembers]:
-            hidden = layer(hidden)
-        audio = hidden[..., left:right]
-        for layer in layers[remembers:]:
-            audio = layer(audio)
-    return audio[0, 0, (start - left) * hop : (end - left) * hop].float().cpu().numpy()

@@ -133,3 +133,9 @@ def test_a_folder_whose_parts_do_not_fit_is_refused(damage, tmp_path):
 def test_a_device_or_a_dtype_that_is_not_there_is_named(wrong, says):
     with pytest.raises(ExpotionError, match=says):
         load("nano", **wrong)
+
+
+def test_a_span_is_decoded_as_in_passing():
+    nano, codes = load("nano"), torch.arange(4 * 120).view(1, 4, 120) % 256
+    whole, span = decode(nano, codes), decode(nano, codes, start=30, end=80)
+    assert torch.allclose(span, whole[:, 30 * 320 : 80 * 320], atol=1e-5)
