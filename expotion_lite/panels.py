@@ -1,4 +1,4 @@
-"""The five cards of the studio: what can be chosen and pressed. What pressing does is in `widgets.Studio`."""
+"""The six cards of the studio: what can be chosen and pressed. What pressing does is in `widgets.Studio`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
+from .listening import AXES, BEST, MOST_ROUNDS, WORST, Rating, compare, summary
 from .session import PROMPTS, Kept
 from .settings import Settings
 from .sources import GESTURES, LONGEST_S, SHORTEST_S
-from .steering import GROUPS, MOST_WEIGHT, Steering, beats_curve
+from .steering import GROUPS, MOST_WEIGHT, Steering, beats_curve, group_of
 from .styles import STYLES
 from .webparts import Curve, Recorder, Sound
 
@@ -117,6 +118,9 @@ class SteerPanel(ipw.VBox):
             group: ipw.Checkbox(False, description=f"mute {group}", indent=False, layout=ipw.Layout(width="150px"))
             for group in GROUPS
         }
+        self.alone = ipw.Dropdown(options=[""], description="one channel", style=NARROW)
+        self.alone_weight = _slider("its weight", 1.0, 0, MOST_WEIGHT, 0.1)
+        self.alone_said = ipw.HTML()
         self.channel = ipw.Dropdown(options=CHANNELS, description="channel", style=NARROW)
         self.bpm = ipw.BoundedIntText(100, 30, 240, description="beats a minute", style=NARROW)
         self.bpm_button = ipw.Button(description="Draw beats")
@@ -126,6 +130,9 @@ class SteerPanel(ipw.VBox):
         self.examples.observe(self._take_example, "value")
         self.bpm_button.on_click(lambda _: self._draw_beats())
         self.channel.observe(self._turn_to, "value")
+        self.alone.observe(self._turn_to_weight, "value")
+        self.alone_weight.observe(self._weigh, "value")
+        self._alone: dict[str, float] = {}  # weights of single channels
         self._controls: Controls | None = None
         self._put_by: dict[str, list[float]] = {}  # curves of channels that are not shown
         super().__init__([_title(3, "Steer"), self.prompt, self.examples, self._tabs()])
@@ -137,7 +144,10 @@ class SteerPanel(ipw.VBox):
             _hint("Turn one at a time and keep the seed: then you hear what that one did."),
         ])  # fmt: skip
         rows = [ipw.HBox([self.weights[group], self.mutes[group]]) for group in GROUPS]
-        weights = ipw.VBox([*rows, _hint("1 is as seen, 2 twice as large; a muted group is not seen at all.")])
+        weights = ipw.VBox([
+            *rows, _hint("1 is as seen, 2 twice as large; a muted group is not seen at all."),
+            ipw.HBox([self.alone, self.alone_weight]), self.alone_said,
+        ])  # fmt: skip
         curve = ipw.VBox([
             ipw.HBox([self.channel, self.bpm, self.bpm_button]), self.curve,
             _hint("Grey: the person's own. What you draw replaces it; a flat line changes nothing."),
@@ -155,6 +165,18 @@ class SteerPanel(ipw.VBox):
     def _draw_beats(self) -> None:
         self.curve.values = beats_curve(self.bpm.value, self.curve.duration_s, len(self.curve.values))
 
+    def _turn_to_weight(self, change: Any) -> None:
+        """Show the weight of one channel."""
+        self.alone_weight.value = self._alone.get(change.new, 1.0)
+
+    def _weigh(self, change: Any) -> None:
+        """Weigh one channel, on top of its group; 0 mutes it."""
+        if self.alone.value:
+            rest = {name: weight for name, weight in self._alone.items() if name != self.alone.value}
+            self._alone = rest if change.new == 1.0 else rest | {self.alone.value: change.new}
+        said = ", ".join(f"{name} {weight:.1f}" for name, weight in self._alone.items())
+        self.alone_said.value = f"<p class='el-hint'>{html.escape(f'Weighed alone: {said}.' if said else '')}</p>"
+
     def _turn_to(self, change: Any) -> None:
         """Put one channel's curve by, and take up another's."""
         put_by = self._put_by | ({change.old: list(self.curve.values)} if self.curve.drawn else {})
@@ -170,6 +192,7 @@ class SteerPanel(ipw.VBox):
         self.curve.label = channel.replace("_", " ")
         self.curve.low = 0.0 if channel in ("pulse", "motion_energy", "smile") else -1.0
         if controls is not None:
+            self.alone.options = ["", *(name for name in controls.channels if group_of(name))]
             self.curve.over(len(controls.values) / controls.frame_rate, controls[channel][::2].round(3).tolist())
 
     def settings(self) -> Settings:
@@ -180,7 +203,7 @@ class SteerPanel(ipw.VBox):
     def steering(self) -> Steering:
         """Weights and curve as they stand."""
         weights = {group: 0.0 if self.mutes[group].value else self.weights[group].value for group in GROUPS}
-        steering = Steering(weights, self._put_by)
+        steering = Steering(weights, self._alone, self._put_by)
         return steering.draw(self.channel.value, self.curve.values) if self.curve.drawn else steering
 
 
@@ -223,6 +246,82 @@ class TakesPanel(ipw.VBox):
         self.a.options = self.b.options = options
         if options:
             self.a.value, self.b.value = len(options) - 1, max(0, len(options) - 2)
+
+
+class ListeningPanel(ipw.VBox):
+    """A blind test: takes in a random order, five questions, a table of answers."""
+
+    def __init__(self) -> None:
+        self.which = ipw.SelectMultiple(options=[], description="takes", style=NARROW, layout=WIDE, rows=4)
+        self.listener = ipw.Text("me", description="who listens", style=NARROW)
+        self.rounds = ipw.BoundedIntText(3, 1, MOST_ROUNDS, description="rounds", style=NARROW)
+        self.place = ipw.Text("out/listening.csv", description="keep it in", style=NARROW, layout=WIDE)
+        self.begin = ipw.Button(description="Begin a blind test", layout=FITTING)
+        self.asked = ipw.HTML()
+        self.again = ipw.Button(description="Hear it again", layout=FITTING)
+        self.answers = {
+            axis: ipw.ToggleButtons(
+                options=list(range(WORST, BEST + 1)), value=None, description=axis, style={"description_width": "240px"}
+            )
+            for axis in AXES
+        }
+        self.next = ipw.Button(description="Keep and go on", layout=FITTING)
+        self.stop = ipw.Button(description="End the test", layout=FITTING)
+        self.result = ipw.HTML()
+        self.questions = ipw.VBox([
+            self.asked, *self.answers.values(), _hint(f"{WORST} is worst, {BEST} is best. There is no way back."),
+            ipw.HBox([self.again, self.next, self.stop]),
+        ])  # fmt: skip
+        self.questions.layout.display = "none"
+        super().__init__([
+            _title(6, "Listen blind"), self.which, ipw.HBox([self.listener, self.rounds]), self.place, self.begin,
+            self.questions, self.result,
+        ])  # fmt: skip
+        self.add_class("el-card")
+        self.add_class("el-blind")
+
+    def list(self, takes: list[Kept]) -> None:
+        """Offer these takes; the last two are chosen."""
+        self.which.options = [(take.name, index) for index, take in enumerate(takes)]
+        self.which.value = tuple(range(len(takes)))[-2:]
+
+    def ask(self, number: int, total: int) -> None:
+        """Ask about one more take."""
+        self.result.value = ""
+        self.asked.value = f"<p role='status'>Number {number} of {total}. What you hear:</p>"
+        for answer in self.answers.values():
+            answer.value = None
+        self.questions.layout.display = ""
+
+    def scores(self) -> list[int | None]:
+        """What is chosen."""
+        return [answer.value for answer in self.answers.values()]
+
+    def tell(self, ratings: list[Rating]) -> None:
+        """End the questions, and say what the answers say."""
+        self.questions.layout.display = "none"
+        self.result.value = ratings_table(ratings)
+
+
+def ratings_table(ratings: list[Rating]) -> str:
+    """Mean scores with 95 % intervals, and of two takes their difference, as an HTML table."""
+    means = summary(ratings)
+    first, *others = means
+    apart = compare(ratings, first, others[0]) if len(others) == 1 else None
+    head = ["", *means, *(["difference", "p"] if apart else [])]
+    rows = []
+    for axis in AXES:
+        cells = ["{:.2f} ({:.2f} to {:.2f})".format(*means[take][axis]) for take in means]
+        if apart:
+            cells += [f"{apart[axis][0]:+.2f}", f"{apart[axis][1]:.3f}"]
+        rows.append("".join([f"<th scope='row'>{axis}</th>", *(f"<td>{cell}</td>" for cell in cells)]))
+    names = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    pairs = f" {apart[AXES[0]][2]} pairs; p is two-sided, and about this listener only." if apart else ""
+    return (
+        f"<table class='el-scores'><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
+        f"<p class='el-hint'>Means with 95 % intervals, of {len(ratings)} answers.{pairs}</p>"
+    )
 
 
 def _png(figure: Figure) -> bytes:

@@ -81,6 +81,11 @@ class Kept:
     frames: int
     first_sound_s: float | None = None
 
+    @property
+    def codes_sha256(self) -> str:
+        """Tells this music from any other, also of the same name."""
+        return hashlib.sha256(np.ascontiguousarray(self.take.codes, "<i8").tobytes()).hexdigest()
+
     def recipe(self, model: str, adapter: str | None) -> dict[str, Any]:
         """Everything that makes this take anew, as plain values for JSON."""
         return {
@@ -93,7 +98,7 @@ class Kept:
             "model": model,
             "adapter": adapter,
             "frames": self.frames,
-            "codes_sha256": _digest(self.take.codes),
+            "codes_sha256": self.codes_sha256,
         }
 
 
@@ -246,7 +251,7 @@ class Session:
             **{**hear, "on_progress": stop.watching(hear.get("on_progress"))},
         )
         kept = self.takes[-1] = _cut(kept, recipe["frames"], self.musician())
-        return kept, _digest(kept.take.codes) == recipe["codes_sha256"]
+        return kept, kept.codes_sha256 == recipe["codes_sha256"]
 
     def _again(self, recipe: dict[str, Any], folder: Path) -> Source:
         known = [source for source in self.sources.values() if source.recipe == recipe]
@@ -367,24 +372,24 @@ def _cut(kept: Kept, frames: int, musician: Musician) -> Kept:
     return replace(kept, take=take, frames=frames)
 
 
-def matched(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Gains that make two pieces of sound equally loud, neither of which clips: louder is not better.
+def matched(*takes: np.ndarray) -> tuple[float, ...]:
+    """Gains that make pieces of sound equally loud, none of which clips: louder is not better.
 
     Loudness is the root mean square of what is not silent, 0.1 s at a time, after ITU-R BS.1770's gating without its
     filter.
 
     Args:
-        a: (N,) float32. b: (M,) float32.
+        takes: (N,) float32 each, of any lengths.
 
     Example:
         >>> loud, soft = np.full(48_000, 0.4, np.float32), np.full(48_000, 0.1, np.float32)
         >>> [round(gain, 3) for gain in matched(loud, soft)]
         [0.25, 1.0]
     """
-    levels = [max(_level(audio), 1e-6) for audio in (a, b)]
-    peaks = [max(float(np.abs(audio).max(initial=0.0)), 1e-6) for audio in (a, b)]
+    levels = [max(_level(audio), 1e-6) for audio in takes]
+    peaks = [max(float(np.abs(audio).max(initial=0.0)), 1e-6) for audio in takes]
     target = min([10 ** (LOUDNESS_DB / 20), *(0.99 * level / peak for level, peak in zip(levels, peaks, strict=True))])
-    return target / levels[0], target / levels[1]
+    return tuple(target / level for level in levels)
 
 
 def _level(audio: np.ndarray, block: int = 1_600) -> float:
@@ -393,17 +398,17 @@ def _level(audio: np.ndarray, block: int = 1_600) -> float:
     return float(np.sqrt(np.mean([power for power in loud if power > 0.1 * np.mean(loud)] or [0.0])))
 
 
-def _digest(codes: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(codes, "<i8").tobytes()).hexdigest()
-
-
 def _read(path: Path) -> dict[str, Any]:
     """The recipe in a file, complete."""
     wanted = {"prompt": str, "settings": dict, "source": dict, "steering": dict, "model": str, "frames": int}
     try:
         recipe = json.loads(path.read_text(encoding="utf-8"))
         whole = all(isinstance(recipe[name], kind) for name, kind in wanted.items())
-        whole &= {"other", "adapter", "codes_sha256"} <= set(recipe) and set(recipe["steering"]) <= {"weights", "drawn"}
+        whole &= {"other", "adapter", "codes_sha256"} <= set(recipe) and set(recipe["steering"]) <= {
+            "weights",
+            "channels",
+            "drawn",
+        }
     except OSError as error:
         raise ExpotionError(f"{path} cannot be read ({error.strerror}); name a .json that was exported.") from error
     except (ValueError, KeyError, TypeError):

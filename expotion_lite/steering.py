@@ -1,4 +1,4 @@
-"""Steer by hand what a person's movements say: weigh groups of channels, draw a curve over one, move to somebody else.
+"""Steer by hand what movements say: weigh channels alone or in groups, draw a curve over one, move to somebody else.
 
 Everything here turns `Controls` into other `Controls`; the model never knows that a hand was at work.
 """
@@ -44,28 +44,33 @@ class Steering:
 
     Attributes:
         weights: group -> 0..2; 1 leaves it as it is, 0 mutes it. Groups that are not named keep 1.
+        channels: channel -> 0..2, on top of its group's weight.
         drawn: channel -> the points of a curve, evenly spread from the clip's start to its end, in own range.
 
     Raises:
         ExpotionError: an unknown group, a weight out of range, or a curve that is no row of finite numbers.
 
     Example:
-        >>> Steering({"arms": 0}).to_dict()
-        {'weights': {'arms': 0.0}, 'drawn': {}}
+        >>> Steering({"arms": 0}, {"smile": 2}).to_dict()
+        {'weights': {'arms': 0.0}, 'channels': {'smile': 2.0}, 'drawn': {}}
 
     Notebook: notebooks/07_play_it
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
+    channels: Mapping[str, float] = field(default_factory=dict)
     drawn: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.weights, Mapping) or not isinstance(self.drawn, Mapping):
-            raise ExpotionError("Steering is a table of weights by group and a table of curves by channel.")
+        if not all(isinstance(table, Mapping) for table in (self.weights, self.channels, self.drawn)):
+            raise ExpotionError(
+                "Steering is weights by group, weights by channel, and curves by channel: three tables."
+            )
         if unknown := [str(name) for name in self.weights if name not in GROUPS]:
             raise ExpotionError(f"There is no group {unknown[0]!r} to weigh; the groups are {', '.join(GROUPS)}.")
-        weights = {group: _weight(group, value) for group, value in self.weights.items()}
-        object.__setattr__(self, "weights", {group: value for group, value in weights.items() if value != 1.0})
+        for name in ("weights", "channels"):
+            weights = {str(of): _weight(of, value) for of, value in getattr(self, name).items()}
+            object.__setattr__(self, name, {of: value for of, value in weights.items() if value != 1.0})
         object.__setattr__(self, "drawn", {str(name): _points(name, curve) for name, curve in self.drawn.items()})
 
     def draw(self, channel: str, points: Sequence[float] | None) -> Steering:
@@ -79,16 +84,17 @@ class Steering:
         Muted arms, and arms and shoulders, are flagged as not seen: so the model was taught what absence is.
 
         Raises:
-            ExpotionError: a curve is for a channel that the controls do not have.
+            ExpotionError: a weight or a curve is for a channel that the controls do not have.
         """
+        for channel in [*self.channels, *self.drawn]:
+            if channel not in controls.channels:
+                raise ExpotionError(f"There is no channel {channel!r} to steer; try pulse or motion_energy.")
         values = controls.values.copy()
         for column, channel in enumerate(controls.channels):
-            values[:, column] *= self.weights.get(group_of(channel) or "", 1.0)
+            values[:, column] *= self.weights.get(group_of(channel) or "", 1.0) * self.channels.get(channel, 1.0)
         for channel in self._unseen() & set(controls.channels):
             values[:, controls.channels.index(channel)] = 1.0
         for channel, points in self.drawn.items():
-            if channel not in controls.channels:
-                raise ExpotionError(f"There is no channel {channel!r} to draw; try pulse or motion_energy.")
             values[:, controls.channels.index(channel)] = stretch(points, len(values))
         return replace(controls, values=values)
 
@@ -100,7 +106,11 @@ class Steering:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers, for JSON."""
-        return {"weights": dict(self.weights), "drawn": {name: list(curve) for name, curve in self.drawn.items()}}
+        return {
+            "weights": dict(self.weights),
+            "channels": dict(self.channels),
+            "drawn": {name: list(curve) for name, curve in self.drawn.items()},
+        }
 
 
 def stretch(points: Sequence[float], n_frames: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The studio: record yourself, steer, listen while the music is made, compare and keep takes.
+"""The studio: record yourself, steer, listen while the music is made, compare, keep takes, and judge them blind.
 
     from expotion_lite.widgets import Studio
     Studio()
@@ -25,7 +25,17 @@ import numpy as np
 from .assets import clip
 from .errors import Cancelled, ExpotionError
 from .filming import band_music, click_track, file_recording
-from .panels import NOBODY_ELSE, SILENCE, ListenPanel, SeePanel, SourcePanel, SteerPanel, TakesPanel
+from .listening import ListeningTest, read_ratings, save_ratings
+from .panels import (
+    NOBODY_ELSE,
+    SILENCE,
+    ListeningPanel,
+    ListenPanel,
+    SeePanel,
+    SourcePanel,
+    SteerPanel,
+    TakesPanel,
+)
 from .session import Kept, Progress, Session, matched
 from .sources import Source
 from .webparts import Curve, Recorder, Sound
@@ -72,15 +82,17 @@ class Studio(ipw.VBox):
         self.blocking = here if blocking is None else blocking
         self.source: Source | None = None
         self.status = ipw.HTML()
-        self.panels = (SourcePanel(Path(folder)), SeePanel(), SteerPanel(), ListenPanel(self.status), TakesPanel())
-        self.source_panel, self.see, self.steer, self.listen, self.takes = self.panels
+        self.source_panel, self.see, self.steer = SourcePanel(Path(folder)), SeePanel(), SteerPanel()
+        self.listen, self.takes, self.blind = ListenPanel(self.status), TakesPanel(), ListeningPanel()
+        self._test: ListeningTest | None = None
         self._cancel, self._worker = threading.Event(), None
         self._later: list[tuple[Any, ...]] = []  # what arrived while something else was going on
         self._pictures: dict[str, bytes] = {}
         self._busy = [self.source_panel.path_button, self.source_panel.clip_button, self.source_panel.gesture_button,
                       self.listen.button, self.takes.compare, self.takes.export, self.takes.rebuild,
-                      self.steer.stranger_button]  # fmt: skip
-        super().__init__([*self.panels[:1], self.status, *self.panels[1:]])
+                      self.steer.stranger_button, self.blind.begin, self.blind.again, self.blind.next,
+                      self.blind.stop]  # fmt: skip
+        super().__init__([self.source_panel, self.status, self.see, self.steer, self.listen, self.takes, self.blind])
         self.add_class("el-studio")
         self._wire()
         self.say("Choose a source: record, upload, name a file, draw a gesture, or take the bundled clip.")
@@ -91,7 +103,7 @@ class Studio(ipw.VBox):
         return f"<Studio: {len(self.session.sources)} sources, {len(self.session.takes)} takes>"
 
     def _wire(self) -> None:
-        panel, takes = self.source_panel, self.takes
+        panel, takes, blind = self.source_panel, self.takes, self.blind
         panel.recorder.on_file = lambda *file: self._run(self._on_arrived, *file, later=True)
         for box in (panel.backing, panel.bpm):
             box.observe(lambda _: self._run(self._on_set_backing), "value")
@@ -105,6 +117,10 @@ class Studio(ipw.VBox):
             (takes.compare, self._on_compare),
             (takes.export, self._on_export),
             (takes.rebuild, self._on_rebuild),
+            (blind.begin, self._on_begin_test),
+            (blind.again, lambda: self.listen.sound.play("?")),
+            (blind.next, self._on_rated),
+            (blind.stop, self._end_test),
         ]:
             button.on_click(lambda _, job=job: self._run(job))
         self.listen.cancel.on_click(lambda _: self.cancel())
@@ -260,6 +276,8 @@ class Studio(ipw.VBox):
 
         take = kept.take
         self.takes.list(self.session.takes)
+        if self._test is None:
+            self.blind.list(self.session.takes)
         self.listen.sound.load("A", take.audio, take.sample_rate, name=kept.name, clear=True)
         words = f" The model does not know: {', '.join(take.unknown_words)}." if take.unknown_words else ""
         self.say(f"Kept as {kept.name} ({_length(kept)}).{words}")
@@ -270,8 +288,7 @@ class Studio(ipw.VBox):
         a, b = self._picked(self.takes.a), self._picked(self.takes.b)
         gains = matched(a.take.audio, b.take.audio)
         sound = self.listen.sound
-        if (picture := self._picture(a.source)) != sound.picture:
-            sound.picture = picture
+        self._look_at(a.source)
         for slot, kept, gain in zip("AB", (a, b), gains, strict=True):
             sound.load(slot, kept.take.audio, kept.take.sample_rate, name=kept.name, gain=gain, clear=slot == "A")
         sound.play("A")
@@ -282,6 +299,53 @@ class Studio(ipw.VBox):
         if box.value is None:
             raise ExpotionError("There is no take yet: press Generate.")
         return self.session.takes[box.value]
+
+    def _look_at(self, source: Source) -> None:
+        """Show somebody beside the sound."""
+        if (picture := self._picture(source)) != self.listen.sound.picture:
+            self.listen.sound.picture = picture
+
+    def _on_begin_test(self) -> None:
+        panel = self.blind
+        takes = [self.session.takes[index] for index in panel.which.value]
+        place = Path(panel.place.value).expanduser()
+        before = read_ratings(place) if place.exists() else []
+        rounds = [rating.round for rating in before if rating.listener == panel.listener.value.strip()]
+        self._test = ListeningTest(
+            [kept.name for kept in takes], listener=panel.listener.value, rounds=panel.rounds.value,
+            codes=[kept.codes_sha256[:12] for kept in takes], first_round=1 + max(rounds, default=0),
+        )  # fmt: skip
+        self._tested = [*zip(takes, matched(*(kept.take.audio for kept in takes)), strict=True)]
+        self._ask()
+
+    def _ask(self) -> None:
+        """Play what is to be rated next, without a name."""
+        kept, gain = self._tested[self._test.current]
+        self._look_at(kept.source)
+        self.blind.ask(self._test.done + 1, self._test.total)
+        self.listen.sound.load("?", kept.take.audio, kept.take.sample_rate, name="it", gain=gain, clear=True)
+        self.listen.sound.play("?")
+        self.say("Listen, then answer the five questions below.")
+
+    def _on_rated(self) -> None:
+        if self._test is None:
+            raise ExpotionError("Begin a blind test first.")
+        self._test.rate(self.blind.scores())
+        save_ratings(self.blind.place.value, self._test.ratings[-1:])
+        if self._test.current is None:
+            return self._end_test()
+        return self._ask()
+
+    def _end_test(self) -> None:
+        """Tell what was heard, if anything was."""
+        test, self._test = self._test, None
+        self.listen.sound.stop()
+        self.blind.list(self.session.takes)
+        if test is None or not test.ratings:
+            self.blind.questions.layout.display = "none"
+            return self.say("The test is over; nothing was rated.")
+        self.blind.tell(test.ratings)
+        return self.say(f"{test.done} answers are kept in {self.blind.place.value}.")
 
     def _on_export(self) -> None:
         paths = self.session.export(
@@ -294,8 +358,7 @@ class Studio(ipw.VBox):
         self.say("Making it anew.")
         with _Streaming(self, self.source) as hear:
             kept, same = self.session.rebuild(self.takes.recipe.value, **hear)
-        if (picture := self._picture(kept.source)) != self.listen.sound.picture:
-            self.listen.sound.picture = picture
+        self._look_at(kept.source)
         self._keep(kept)
         told = "exactly the take that was exported" if same else "not the same: other weights, or another machine"
         self.say(f"Kept as {kept.name}: {told}.", bad=not same)

@@ -15,9 +15,9 @@
 # %% [markdown]
 # # Data: what an adapter learns from
 #
-# An adapter learns from examples: music, somebody who moves to it, and words. What these give away decides what is learned, and which
-# of them you hold out decides whether you notice. Here you take an example apart, let words compete with a person, and watch a model
-# that understands nothing shine until the data is split well.
+# An *adapter* is the small part that is trained so that a frozen MusicGen sees a person; the next lesson builds it. It learns from
+# examples: music, somebody who moves to it, and words. What these give away decides what is learned, and which of them you *hold out*,
+# to judge by, decides whether you notice. Here a model that understands nothing shines until the data is split well.
 #
 # **Time:** under a minute of computing on two CPU cores, 35 minutes with reading. A GPU would help little.
 #
@@ -29,7 +29,8 @@
 # - *split* recordings without a leak, and *show* how much a leak flatters,
 # - *write* a cache key that changes whenever something that matters does.
 #
-# **You need** numpy, least squares, correlation, and [02_controls](02_controls.ipynb).
+# **You need** numpy, least squares, correlation, [02_controls](02_controls.ipynb), and what codes are, from
+# [04_inside_musicgen](04_inside_musicgen.ipynb).
 
 # %%
 from itertools import islice, product
@@ -53,8 +54,8 @@ from expotion_lite.recordings import RecordedFolder
 # %% [markdown]
 # ## 1. One example
 #
-# A song is a seed, and so is a person: a procedural band composes, a synthetic performer is drawn, and the truth is known exactly. First by
-# hand, then as the library does it, which adds words and who is who.
+# A song is a seed, and so is a person: a procedural band composes, a synthetic performer is drawn, and the truth is known exactly. An
+# example is one `window` of the model, 10 s. First by hand, then as the library does it, which adds words and who is who.
 
 # %%
 musicgen = el.load()
@@ -90,11 +91,14 @@ _ = figure.legend(*axes[1].get_legend_handles_labels(), loc="outside upper cente
 
 # %% [markdown]
 # **Look** along a dotted line: the pulse turns at the beat or a little later. Where the band's energy changes, so does, roughly, how much the
-# person moves. The codes are the music itself; colours name entries of a table, brighter is not more of anything. Codes are what the
-# model must predict, the person's curves what it may look at.
+# person moves. The codes are the music itself, which the model must predict; their colours name entries of a table, brighter is not
+# more of anything. The person's curves are what it may look at.
 
 # %% [markdown]
 # ## 2. Two people, one piece
+#
+# Each synthetic person has habits, drawn from the seed: which part of the body *leads*, how large, and by which *delay* it moves after
+# the beat (negative: before it).
 #
 # **Predict:** somebody else moves to the same music. What may differ, and what must not?
 
@@ -118,12 +122,12 @@ look(12)
 _ = widgets.interact(look, performer=widgets.IntSlider(value=0, min=0, max=39, description="performer"))
 
 # %% [markdown]
-# **Look:** another part of the body leads, at another size, later or earlier. The titles tell what was drawn; the model never sees that.
+# **Look** at the titles: they tell what was drawn, and the model never sees them. Does performer 7 come as early as drawn?
 #
 # How late is somebody? Lay a bump on each beat, slide the bumps along the pulse, and keep the shift that fits best.
 #
-# **Predict:** forty people are drawn, from 30 ms early to 60 ms late. Will the measurement be right on average? Does longer smoothing
-# matter, which has no delay ([03](03_smoothing_and_alignment.ipynb))?
+# **Predict:** forty people are drawn, from 30 ms early to 60 ms late. Will the measurement be right on average? Will it change with
+# longer smoothing, whose filter has no delay ([03](03_smoothing_and_alignment.ipynb))?
 
 
 # %%
@@ -156,18 +160,18 @@ _ = figure.legend(loc="outside right center")
 assert np.corrcoef(drawn, measured[0.3])[0, 1] > 0.8
 
 # %% [markdown]
-# **Explain.** Who is later is measured later. But nods lie above the line, sways much less, and longer smoothing lifts the nods further. A
-# nod falls quickly and comes back slowly; every average pulls the turn of so lopsided a curve towards its slow side. "No delay" holds
-# for symmetric movements.
+# **Explain.** Who is later is measured later. But nods lie above the line, where all was measured right, sways much less, and longer
+# smoothing lifts the nods further. A nod falls quickly and comes back slowly; every average pulls the turn of so lopsided a curve
+# towards its slow side. "No delay" holds for symmetric movements.
 #
-# Training does not mind, since it learns from the same controls. What it cannot learn is *this* person's delay, of which nothing tells: no
-# adapter knows the beat more exactly than people keep it.
+# Training does not mind: it learns from controls that are late in the same way. What it cannot learn is *this* person's delay, of which
+# nothing tells: no adapter knows the beat more exactly than people keep it.
 
 # %% [markdown]
 # ## 3. What words should leave out
 #
-# One piece has many captions; a model that always read the same one would learn the sentence, not the words. The library lets
-# captions tell the tempo in 30 % of the examples only, mood and key in half.
+# One piece has many captions; a model that always read the same one would learn the sentence, not the words. Captions *may* tell the
+# tempo in 30 % of the examples only, mood and key in half.
 
 # %%
 rng = np.random.default_rng(0)
@@ -178,8 +182,8 @@ may_tell = {"tempo": rng.random() < 0.3, "mood": rng.random() < 0.5}
 assert band.describe(piece, rng, **may_tell) == example.captions[0]
 
 # %% [markdown]
-# Why so rarely? Let a model of two weights decide whom to trust. It guesses the tempo from the words (exact where they tell, else the mean)
-# and from the person (60 / the usual time between pulses: rough, since some move on every second beat).
+# Why so rarely? Let a model of two weights, found by least squares, decide whom to trust. It guesses the tempo from the words (exact
+# where they tell, else the mean) and from the person (60 / the median time between pulses: rough, since some move on every second beat).
 #
 # **Predict:** 80 songs teach it, whose captions *all* tell the tempo. Then 40 new ones come with prompts that do not. How well will it
 # follow the person?
@@ -213,8 +217,8 @@ assert abs(person_weight[-1]) < 0.01 < 0.3 < person_weight[2]
 
 # %% [markdown]
 # **Explain.** If words always tell, the person's weight falls to nothing: the words have said it already, and better. In use such a model
-# does not look. At 30 % it looks nearly as well as at 10 %, and knows what "120 bpm" means. Networks tend to the easiest way, too (Geirhos
-# 2020).
+# does not look. At 30 % it looks nearly as well as at 10 %, and has three times as many captions to learn from what "120 bpm" means.
+# Networks tend to the easiest way, too (Geirhos 2020).
 
 # %% [markdown]
 # ## 4. A split that does not leak
@@ -242,8 +246,8 @@ except el.ExpotionError as error:
     print(error)
 
 # %% [markdown]
-# **Predict:** hold out two people and two songs, and train on neither. How many of the thirty are held out, trained on, of no use? Is there a
-# split that wastes less?
+# **Predict:** hold out two people with two songs, and train on neither. How many of the thirty are held out, how many trained on, how
+# many of no use? Is there a split that wastes less?
 
 # %%
 them, theirs = np.isin(everybody.performers, [4, 5]), np.isin(everybody.songs, [3, 4])
@@ -252,7 +256,8 @@ data.check_split(*by_hand)
 found = data.split(everybody)
 for name, (train, held_out) in {"by hand": by_hand, "library": found}.items():
     print(f"{name}: train {len(train)}, held out {len(held_out)}, dropped {30 - len(train) - len(held_out)}")
-used = [(6 - p) * (5 - s) + p * s for p in range(1, 6) for s in range(1, 5) if 2 <= p * s <= 6]  # p people, s songs out
+# p people and s songs out, so that two to six examples judge
+used = [(6 - p) * (5 - s) + p * s for p in range(1, 6) for s in range(1, 5) if 2 <= p * s <= 6]
 assert len(found[0]) + len(found[1]) == max(used)
 
 # %%
@@ -276,8 +281,8 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 # ## 5. What leaks, and why it flatters
 #
 # Twelve songs, ten people, all to all. The task: name the *key* of the music from the movement. Nobody can: no nod tells A from B flat. Our
-# model is a *memoriser*. It looks up whose pulse in the training data correlates best, and answers with that song. Three kinds of split are
-# equally large; only the last satisfies `check_split`.
+# model is a *memoriser*. It looks up whose pulse in the training data correlates best, and answers with that song. There are three kinds
+# of split, with 56 examples to train on and 12 to test; only the last satisfies `check_split`.
 
 # %%
 songs, people = np.repeat(np.arange(12), 10), np.tile(np.arange(10), 12)
@@ -308,8 +313,8 @@ def rows(kind, seed):
 
 
 # %% [markdown]
-# **Predict:** how often is the key right, in each? Beside it stands something that can be done, the beats: the memoriser answers with those of
-# the song that it remembers, an *observer* with the turns of the pulse that it is shown.
+# **Predict:** how often is the key right, in each? Beside it stands something that can be done, finding the beats: the memoriser answers
+# with those of the song that it remembers, an *observer* with the peaks of the pulse that it is shown.
 
 
 # %%
@@ -349,8 +354,8 @@ axes[0].set(ylabel="score, mean of 40 draws", ylim=(0, 1.1))
 _ = figure.legend(*axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
 # %% [markdown]
-# **Explain.** It does the impossible nearly every time, as long as the *song* is known: somebody else nodded at the same moments, and so gave it
-# away. New people alone change little. With new songs it falls to chance, and that is the truth about it.
+# **Explain.** The memoriser does the impossible nearly every time, as long as the *song* is known: somebody else nodded at the same moments,
+# and so gave it away. New people alone change little. With new songs it falls to chance, and that is the truth about it.
 #
 # On the right, a random split would make you choose the memoriser *over* the observer. The clean one shows who has understood something.
 # (A song with similar beats is a fair guess, so the memoriser stays somewhat above chance there.) Shared people matter little in this
@@ -381,27 +386,17 @@ print(cache_key(settings), cache_key(turned), cache_key(changed))
 assert cache_key(settings) == cache_key(turned) != cache_key(changed)
 
 # %% [markdown]
-# `kept_synthetic_examples` puts such a key into the name of every part: of the codec's weights, the band, the window, the songs and
-# performers, and of the library's own code. So a part is never mistaken for another.
+# The library's keys hold its own code as well. Now a class's recordings: a folder for each person, in it videos with the music as their
+# sound. Four seconds of the bundled clip stand for two people. What is computed the first time, *cold*, is only read the second.
 
 # %%
 import tempfile
 import time
 
 place = tempfile.TemporaryDirectory()
-folder = Path(place.name) / "examples"
-for state in ("cold", "warm"):
-    start = time.perf_counter()
-    kept = data.kept_synthetic_examples(musicgen, 4, 5000, 5000, folder, part=2)
-    print(f"{state}: {time.perf_counter() - start:.2f} s for {len(kept)} examples")
-print(*sorted(path.name for path in folder.iterdir()))
-
-# %% [markdown]
-# A class's recordings: a folder for each person, in it videos with the music as their sound. Four seconds of the bundled clip stand for two
-# people.
+films = Path(place.name) / "recordings"
 
 # %%
-films = Path(place.name) / "recordings"
 silent = el.write_video(Path(place.name) / "silent.mp4", islice(el.read_frames(clip()), 100))
 for name in ("anna", "ben"):
     (films / name).mkdir(parents=True)
@@ -416,7 +411,7 @@ print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"mi
 
 # %% [markdown]
 # **Look:** the folder tells who performs, the sound which song it is. What lies beyond the four seconds is marked as missing: silence would be
-# music to learn. Codes and controls have a cache key each, so that a new codec makes new codes, but looks for no face again.
+# music to learn. Codes and controls have a key each, so that a new codec makes new codes, but looks for no face again.
 
 # %% [markdown]
 # ## Exercises
@@ -446,7 +441,7 @@ print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"mi
 
 # %% [markdown]
 # **2. A day of filming.** Six people, six songs, time for 12 recordings: two songs for each person, two people for each song. Who moves to which, so
-# that `split` drops nothing? *Target: all 12 used.*
+# that `data.split` drops nothing? *Target: all 12 used.*
 
 # %%
 # Your code
@@ -462,7 +457,8 @@ print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"mi
 # assert len(train) + len(held_out) == 12 and set(np.bincount([s for _, s in plan])) == {2}
 # ```
 #
-# Three pairs of people, each with two songs of its own: hold out a pair.
+# Three pairs of people, each with two songs of its own: hold out a pair. Two groups of three with three songs are clean, too, but half
+# is more than `split` holds out.
 # </details>
 
 # %% [markdown]
@@ -484,14 +480,14 @@ print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"mi
 # <details><summary>Answers</summary>
 #
 # - (a) Controls come from the pictures. One cache key for both would waste hours of landmarks.
-# - (b) **Right**: the codec's weights belong into the cache key of the codes, and only there.
+# - (b) **Right**: the codec's weights belong in the cache key of the codes, and only there.
 # - (c) Old codes name entries of a table that is gone. They would train without any error message.
 # </details>
 
 # %% [markdown]
 # ## What we saw
 #
-# - An example is codes, controls, words, and who is who; each person moves with a delay that nobody tells the model.
+# - An example is codes, controls, words, and who is who; each person has a delay that nobody tells the model.
 # - What words always tell, nobody learns to see.
 # - Where songs are shared between training and test, memory passes for understanding.
 # - A good cache key holds everything that a result comes from.

@@ -122,7 +122,8 @@ print("Done." if job.done() else "It learns. Go on reading.")
 # ## 2. LoRA by hand
 #
 # A linear layer multiplies by a matrix *W*. LoRA (Hu 2021) leaves *W* alone and adds the product of two thin matrices: *B*, with *r*
-# columns, and *A*, with *r* rows. Here all layers of the decoder get that.
+# columns, and *A*, with *r* rows; *r* is the *rank*, alpha a fixed scale. The library PEFT gives that to every matrix of the decoder's
+# layers.
 
 
 # %%
@@ -150,6 +151,7 @@ x = torch.randn(10, theirs.in_features, generator=torch.Generator().manual_seed(
 assert torch.equal(mine(x), theirs.base_layer(x))  # B = 0 changes nothing
 mine(x).square().sum().backward()
 print("A has a gradient:", bool(mine.A.grad.any()), "- B has one:", bool(mine.B.grad.any()))
+print("W has the shape", tuple(mine.linear.weight.shape))
 with torch.no_grad():
     mine.A.copy_(theirs.lora_A["default"].weight)
     mine.B.copy_(theirs.lora_B["default"].weight)
@@ -183,8 +185,7 @@ print(f"all of nano {everything:,}; LoRA {lora:,}; visual adapter {sum(trained.v
 
 # %% [markdown]
 # **Explain.** *W* grows with the square of the width, *A* and *B* with the width: the larger a model, the more is saved, and nano is narrow.
-# Memory is saved too, since each *trained* parameter also has a gradient and two numbers of the optimiser's. And one frozen model
-# can serve many adapters.
+# Memory is saved too, since each *trained* parameter also has a gradient and two numbers of the optimiser's.
 
 # %% [markdown]
 # ## 3. The visual adapter by hand
@@ -229,8 +230,8 @@ ax.axvspan(-reach / 50, reach / 50, color="0.93", zorder=-1)
 _ = ax.set(xlabel="time from the bump (s)", ylabel="change of the output")
 
 # %% [markdown]
-# **Look:** grey is what it can reach. *Left* of 0 the music hears of a movement that has not happened yet. The decoder may never look ahead, since
-# it would see what it must predict. The video is no secret: it was filmed before.
+# **Look:** grey is what it can reach. *Left* of 0 the music hears of a movement that has not happened yet. Into the music the decoder may never
+# look ahead, since it would see what it must predict. The video is no secret: it was filmed before.
 #
 # Now the clock. A frame's row goes to the step that writes the frame's first code; the steps that the delay pattern adds at the end
 # keep the last row.
@@ -279,8 +280,8 @@ for part in ("inner", "outer", "project", "gate", "lora_A", "lora_B"):
 # %% [markdown]
 # ## 4. The loss by hand
 #
-# How likely did the model find the code that came? The loss is minus the logarithm of that, averaged over each codebook's codes, then
-# over the codebooks. Where there is no code, because of the delay or because a recording is short, nothing is asked.
+# How likely did the model find the code that came? The loss is minus the natural logarithm of that (so its unit is the *nat*), averaged
+# over each codebook's codes, then over the codebooks. Where there is no code, because of the delay or because a recording is short, nothing is asked.
 
 
 # %%
@@ -386,11 +387,11 @@ so_far()
 # **Look** at the right panel. *Another's* above 0 says that the model finds the music likelier when it sees the person who moved to it: it sees.
 # Does the line rise?
 #
-# **Explain.** The other panels cannot say that: their losses would also fall if LoRA only got to know the band, and rise if it learned the 48
-# songs by heart. Own and another's have all that in common, and *somebody* to look at. *None* is another comparison, and harder to win, since nano was
-# born blind and plays well that way. The differences are small because here all of the past is heard.
+# **Explain.** The other panels cannot say that. Their losses would also fall if LoRA only got to know the band; the held-out ones would rise if
+# it learned the 48 songs by heart. Own and another's have all that in common, and *somebody* to look at. *None* is another comparison,
+# and harder to win, since nano was born blind and plays well that way.
 #
-# By the way, the gate did not open: it began at 1. It was the projection that grew.
+# Held out, all of the past is heard: so these losses are lower than those of training, and the differences small.
 
 # %% [markdown]
 # ## 6. Keep it
@@ -401,7 +402,7 @@ so_far()
 assert job.done(), "It is still learning. Wait half a minute, then run this cell and those after it."
 model, description = job.result()
 adapter.save_adapter(model, description, "out/my_adapter")
-print({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in Path("out/my_adapter").iterdir()})
+print({file.name: f"{file.stat().st_size / 1e3:,.0f} kB" for file in Path("out/my_adapter").iterdir()})
 yours = load_musician("nano", "out/my_adapter")  # a fresh nano, and what was saved
 with torch.no_grad():
     assert torch.allclose(ask(yours.peft_model, batch), ask(model, batch), atol=1e-5)
@@ -426,7 +427,7 @@ assert abs(gaps["untrained"]) < 1e-5
 
 # %% [markdown]
 # Now music, for six people whom no model has seen, by prompts that do not tell the tempo. A young adapter whispers; visual guidance of 8 makes
-# it louder.
+# it louder. Each piece is held against all six, as in [00](00_start_here.ipynb).
 
 # %%
 band, rate = band_of(musicgen), musicgen.sample_rate
@@ -453,7 +454,7 @@ for ax, (name, made) in zip(axes, music.items(), strict=True):
 # **Explain.** This clip proves nothing, whichever way it went. One piece can be luck, and six are few: how many it takes, and how to tell luck
 # from seeing, is the subject of [08_does_it_work](08_does_it_work.ipynb).
 #
-# How loud must your adapter be? Look for the guidance at which notes begin at the lines, and for the one at which the music suffers.
+# How loud must your adapter be? Look for the guidance at which notes begin at the lines, and for that at which the music suffers.
 
 
 # %%
@@ -476,7 +477,7 @@ _ = widgets.interact_manual(hear, visual_guidance=strength, person=widgets.IntSl
 # ## Exercises
 #
 # **1. How large?** Write the number of LoRA's parameters as a function of its rank, from the shapes of nano's layers; `adapter.LORA_TARGETS` names
-# those of the decoder that get one. *Target: at rank 16 the number that PEFT has, `lora`; at rank 4 a quarter of it.*
+# those in `musicgen.model.decoder` that get one. *Target: at rank 16 the number that PEFT has, `lora`; at rank 4 a quarter of it.*
 
 # %%
 # Your code
@@ -498,7 +499,7 @@ _ = widgets.interact_manual(hear, visual_guidance=strength, person=widgets.IntSl
 
 # %% [markdown]
 # **2. Four ways to be asked.** `text_dropout` and `video_dropout` are 0.2, and independent. Draw 100,000 examples. Which share has both words and
-# person, which one of them, which neither? Guidance asks a model in three of these ways: which? *Target: neither in about 4 %.*
+# person, which one of them, which neither? Guidance asks in three ways (see 04): in which of these? *Target: neither in about 4 %.*
 
 # %%
 # Your code
@@ -526,7 +527,7 @@ _ = widgets.interact_manual(hear, visual_guidance=strength, person=widgets.IntSl
 #
 # - (a) Then another's video would mislead it, and cost something.
 # - (b) **Right**: LoRA came to know the band better, and no look at the person was needed.
-# - (c) Ten hundredths on songs that it never trained on are something.
+# - (c) A tenth of a nat on songs that it never trained on is something.
 # </details>
 
 # %% [markdown]

@@ -29,7 +29,8 @@
 # - *compare* two takes without being fooled by loudness,
 # - *keep* a take so that somebody else can make it anew.
 #
-# **You need** [02_controls](02_controls.ipynb) and headphones; for the last section a webcam, if you have one.
+# **You need** [02_controls](02_controls.ipynb), guidance and the delay pattern from [04](04_inside_musicgen.ipynb), and headphones; for
+# the last section a webcam, if you have one.
 
 # %%
 import time
@@ -48,7 +49,8 @@ from expotion_lite.steering import GROUPS, Steering, beats_curve, group_of
 # %% [markdown]
 # ## 1. A gesture without a camera
 #
-# A curve says how far down a head is, from 0 to 1. Ninety nods a minute are one bump every two thirds of a second.
+# A curve says how far down a head is, from 0 to 1. Ninety nods a minute are one bump every two thirds of a second. A *session* has a
+# synthetic person follow the curve; from her points on she is treated like anybody else.
 
 # %%
 duration_s, bpm = 6.0, 90
@@ -64,23 +66,20 @@ nodder = session.draw(curve.tolist(), duration_s, movement="nod")
 Video(nodder.video, embed=True, width=320)
 
 # %% [markdown]
-# A synthetic person follows your curve. From her points on she is treated like anybody else.
-#
-# **Predict:** you drew bumps of a twentieth of a second, far quicker than a head can nod. What will `head_pitch` look like?
+# **Predict:** your bumps are a tenth of a second wide, far quicker than a head can nod. What will `head_pitch` look like?
 
 # %%
 ax = plots.plot_controls(nodder.controls, ["pulse", "head_pitch", "head_pitch_velocity", "smile", "motion_energy"])
 
 # %% [markdown]
 # **Look:** bumps, but rounder ones: the smoothing of lesson 03 is at work. The pulse has one peak for each nod.
-# A session keeps these controls, so that every take can start at once.
 #
 # ## 2. Sound before it is finished
 #
 # Why wait for the last frame? Sound can be handed out as soon as it is certain.
 #
-# **Predict:** the codec's decoder looks a few frames ahead, and the last codebook of a frame comes some steps late. About how many steps
-# must the model have done before the first half second, 25 frames, can be heard?
+# **Predict:** so that chunks meet without a click, the codec decodes eight frames beyond each and throws them away; and the delay pattern
+# brings a frame's last codebook late. After how many steps of the model can the first half second, 25 frames, be heard?
 
 # %%
 musicgen = session.musician().musicgen  # loads the model; the clock below should not count that
@@ -103,8 +102,7 @@ assert sum(map(len, chunks)) == len(kept.take.audio)
 Audio(np.concatenate(chunks), rate=musicgen.sample_rate)
 
 # %% [markdown]
-# **Explain.** Eight frames are decoded ahead of each chunk and thrown away, so that chunks meet without a click; the delay pattern costs
-# one step fewer than there are codebooks. That is 25 + 8 + 3 = 36 steps with four codebooks.
+# **Explain.** The delay pattern costs one step fewer than there are codebooks: 25 + 8 + 3 = 36 steps with four.
 #
 # A player must not run dry. It starts a chunk when the one before ends; if it is not there yet, there is a gap, and the player
 # waits a moment, its *lead*, before it goes on.
@@ -165,10 +163,11 @@ def fits(take, controls):
 blind = session.generate(nodder, prompt, settings=el.Settings(visual_guidance=0.0))
 for name, one in [("sees her", kept), ("does not", blind)]:
     print(f"{name}: {fits(one.take, nodder.controls):.2f}")
+Audio(blind.take.audio, rate=blind.take.sample_rate)
 
 # %% [markdown]
-# **Explain.** The second number need not be 0: music has a beat of its own, and two regular things agree now and then. This is one take
-# of one seed.
+# **Explain.** The second number is hardly ever 0: music has a beat of its own, two regular things agree now and then, and the best of
+# many shifts counts. This is one take of one seed.
 #
 # ## 4. Weights, and a curve of your own
 #
@@ -208,7 +207,8 @@ Audio(quarrel.take.audio, rate=quarrel.take.sample_rate)
 # %%
 stranger = session.stranger(7, duration_s)
 swapped = session.generate(nodder, prompt, other=stranger)
-print(f"her own: {fits(kept.take, nodder.controls):.2f}, a stranger's: {fits(swapped.take, nodder.controls):.2f}")
+print("how the music fits her nods:")
+print(f"made for her {fits(kept.take, nodder.controls):.2f}, for a stranger {fits(swapped.take, nodder.controls):.2f}")
 
 # %% [markdown]
 # Before you compare by ear: louder sounds better, whatever it is. So both are brought to one loudness first.
@@ -220,16 +220,17 @@ print(f"A {20 * np.log10(gain_a):+.1f} dB, B {20 * np.log10(gain_b):+.1f} dB")
 assert max(np.abs(gain_a * a).max(), np.abs(gain_b * b).max()) <= 1  # and neither clips
 
 # %%
-for name, one in [("out/own", kept), ("out/stranger", swapped)]:
-    session.export(one, name, overwrite=True)
-    display(Video(f"{name}.mp4", embed=True, width=320))
+for letter, sound in [("A", gain_a * a), ("B", gain_b * b)]:
+    path = el.mux_audio(nodder.video, sound, musicgen.sample_rate, f"out/equal_{letter}.mp4", overwrite=True)
+    display(Video(str(path), embed=True, width=320))
 
 # %% [markdown]
 # ## 6. Keep it
 #
-# Beside the video and the sound lies a small text file: who moved, the words, every knob, every weight and curve.
+# An export is the video, the sound, and a small text file: who moved, the words, every knob, every weight and curve.
 
 # %%
+session.export(kept, "out/own", overwrite=True)
 again, same = Session().rebuild("out/own.json")
 print("the same codes:", same)
 assert np.array_equal(again.take.codes, kept.take.codes)
@@ -245,7 +246,7 @@ assert np.array_equal(again.take.codes, kept.take.codes)
 #
 # 1. Record ten seconds: first nod to the clicks, then without them.
 # 2. Press Generate. Keep the seed, change one knob, press it again. Compare A and B.
-# 3. Under *Swap the person*, invite a stranger. Let somebody else press A and B, and guess.
+# 3. Under *Swap the person*, invite a stranger. Then *Listen blind*: does her music fit you less?
 
 # %%
 from expotion_lite.widgets import Studio
@@ -303,7 +304,7 @@ studio
 
 # %% [markdown]
 # **3. The lead that is long enough.** A model writes 40 frames a second. How many seconds of lead does a player need to get through ten
-# seconds of music without a gap? Search with `gaps`. *Target: within 0.02 s of what the slopes of the two lines say.*
+# seconds of music, 20 chunks of 25 frames, without a gap? Search with `gaps`, then work it out on paper. *Target: both agree within 0.02 s.*
 
 # %%
 # Your code
@@ -314,7 +315,7 @@ studio
 # ```python
 # arrivals = np.arange(1, 21) * 25 / 40
 # enough = next(lead for lead in np.arange(0, 6, 0.01) if gaps(arrivals, 0.5, lead) == 0)
-# expected = 19 * (25 / 40 - 0.5)  # each chunk after the first comes an eighth of a second too late
+# expected = 19 * (25 / 40 - 0.5)  # the clock starts with the first chunk; each of the others loses an eighth of a second
 # print(round(float(enough), 2), expected)
 # assert abs(enough - expected) < 0.02
 # ```

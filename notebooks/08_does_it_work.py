@@ -29,7 +29,8 @@
 # - *show* how to find something in pure noise, and *avoid* it,
 # - *plan* a blind listening test: how many trials, and of what.
 #
-# **You need** numpy, correlation, headphones, and [00_start_here](00_start_here.ipynb).
+# **You need** numpy, correlation, headphones, [00_start_here](00_start_here.ipynb), and what *held out* means, from
+# [05_data](05_data.ipynb).
 
 # %%
 import json
@@ -48,12 +49,13 @@ from expotion_lite import evaluation, experiments, metrics
 from expotion_lite.assets import clip
 from expotion_lite.bands import band_of
 from expotion_lite.generation import finish, load_musician, play, to_audio
+from expotion_lite.session import matched
 
 # %% [markdown]
 # ## 1. Beats that meet
 #
 # A *hit* is a beat of the music within 70 ms of a true one; each beat is used once. *Precision* is the share of the music's beats
-# that hit, *recall* the share of true beats that are hit. The *F-measure* is high only if both are.
+# that hit, *recall* the share of true beats that are hit. The *F-measure*, their harmonic mean, is high only if both are.
 
 
 # %%
@@ -87,7 +89,7 @@ for seed in range(100):
 # **Look:** any listener would say that claps on every second beat, or between the beats, go with the music. They lose much or all of
 # the F.
 #
-# **Predict:** clicks that know nothing of these beats, at 1 to 20 a second. Which score do they raise by being many?
+# **Predict:** clicks know nothing of these beats and come faster and faster, up to 20 a second. Which of the three rises?
 
 # %%
 rates = np.geomspace(0.6, 20, 40)
@@ -105,8 +107,8 @@ _ = figure.legend(loc="outside upper center", ncols=4)
 
 # %% [markdown]
 # **Explain.** Enough clicks meet every beat of everybody: recall alone rewards busy music. So does the beat alignment score of dance
-# research, which asks only how near the next beat is. The F-measure makes superfluous beats pay. But no score is 0 for music that
-# knows nothing: each needs a control.
+# research, which asks only how near the nearest click is. The F-measure makes superfluous beats pay. But no score is 0 for music
+# that knows nothing: each needs a control.
 
 # %% [markdown]
 # ## 2. The shuffled control
@@ -126,11 +128,12 @@ print(captions[0])
 Audio(music[0], rate=rate)
 
 # %% [markdown]
-# Every piece of music is scored against everybody: a table, music by person, with everybody's own music on the diagonal.
+# Every piece of music is scored against everybody: a table, music by person, with everybody's own music on the diagonal. The mean of a
+# row without its diagonal is the *shuffled control*: how well this music fits people it was not made for. Beside the F-measure stand
+# two scores that need no true beats: the correlations of the onsets with the person's pulse and with their motion energy, each at
+# the best shift of up to 0.3 s.
 #
 # **Predict:** how does the table look if the music follows? And how if it fits everybody?
-#
-# The mean of a row without its diagonal is the *shuffled control*: how well this music fits people it was not made for.
 
 # %%
 tracked = [metrics.track_beats(each, rate) for each in music]
@@ -165,10 +168,10 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 
 # %% [markdown]
 # **Explain.** Music that fits everybody gives bright rows, music that *follows* a bright diagonal. Is there a person with a low F
-# and a high correlation? Then the music may keep time with that person, but with its beats between theirs, or half as many: each
-# score is blind to something.
+# and a high correlation? Then the music may keep time with that person, but a little early or late, or with half as many beats:
+# each score is blind to something.
 #
-# Choose fields of the table and listen. Grey marks where a beat would hit.
+# Choose fields of the table and listen. Dots are the music's beats; grey marks where they would hit.
 
 
 # %%
@@ -193,8 +196,8 @@ _ = widgets.interact_manual(meet, music_for=people.tolist(), person=people.tolis
 # ## 3. Could it be luck?
 #
 # If nobody were followed, each difference, own less others, could as well have the opposite sign. For ten people all 1,024 patterns
-# of signs can be tried: *p* is the share of them whose mean is at least the measured one. By custom, 0.05 or less is taken for more
-# than luck.
+# of signs can be tried: *p* is the share of them, the measured one included, whose mean is at least the measured one. By custom, a p
+# of 0.05 or less is taken for more than luck.
 #
 # **Predict:** what is the smallest p that ten people can reach? And four?
 
@@ -230,8 +233,8 @@ _ = figure.legend(loc="outside right upper")
 
 # %% [markdown]
 # **Explain.** Of four people's 16 patterns a single one is already 0.06: four people cannot prove anything, however good the music.
-# And a small p is no large effect. *How large* is it? Draw ten people out of these ten, some of them twice, many times, and look
-# where the means lie: the *bootstrap*.
+# And a small p is no large effect. *How large* is it? Draw ten people out of these ten, with replacement, many times; where the middle
+# 95 % of the means lie is a *bootstrap* interval.
 
 # %%
 rng = np.random.default_rng(1)
@@ -245,9 +248,9 @@ print(f"F gains {difference.mean():.2f} (95% {low:.2f} to {high:.2f}) over {n_pe
 # ## 4. How to fool yourself
 #
 # **Ten clips of one person.** Somebody moves at a tempo that the model likes anyway. By this luck, all ten clips score above the
-# others, although nothing follows anybody. Here half of the variance is such a habit, and half differs from clip to clip.
+# others, although nothing follows anybody. In this simulation half of the variance is such a habit, half differs from clip to clip.
 #
-# **Predict:** of 1,000 studies in which *nothing* follows, how many reach 0.05? And how many if clips are counted as people?
+# **Predict:** of 1,000 studies in which *nothing* follows, how many reach a p of 0.05? And how many if clips are counted as people?
 
 
 # %%
@@ -299,13 +302,14 @@ _ = figure.legend(loc="outside right center")
 # %% [markdown]
 # **Explain.** One test in twenty finds what is not there; of twenty tests at least one does with probability 1 - 0.95²⁰, about
 # 0.64. Who lets the data choose the side as well doubles each test's chance. The cure is dull: write score, side and number of people
-# down *before* you look, or report every test and multiply p by their number. (Section 3 made three.)
+# down *before* you look, or report every test and multiply each p by their number (Bonferroni). Section 3 made three.
 
 # %% [markdown]
 # ## 5. Many people
 #
 # The project's own table was made like this, with more people and longer clips. *The band itself* is the song that each person moved
-# to, through nano's codec: the ceiling.
+# to, through nano's codec: the ceiling. A second table compares on one person's video: music made for it, less music made with the same
+# prompt but for another video, or for none.
 #
 # **Predict:** what will text alone reach? Why is the ceiling not 1?
 
@@ -334,8 +338,8 @@ axes[0].set(yticks=range(len(kinds)), yticklabels=kinds, ylim=(len(kinds) - 0.6,
 _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 # %% [markdown]
-# **Look** at the squares first: what one reaches without knowing the person. Text alone should stay there; where it lies a little
-# above, words have told something, such as how lively a song is.
+# **Look** at the squares first: what one reaches without knowing the person. The circle of text alone should lie on its square; where
+# it lies a little above, words have told something, such as how lively a song is.
 #
 # **Explain.** The band's own F is below 1 because a program that looks for beats may miss them, and the codec costs something. Its
 # correlations are lower still: notes also fall between the turns of a motion, and people move early, late, or on every second beat.
@@ -344,8 +348,8 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 # %% [markdown]
 # ## 6. By ear, and blind
 #
-# Scores stand in for people who listen. Three pairs of takes for the bundled clip, each pair with one prompt: one take was made for
-# her, the other for a stranger. A coin decides which is A, and nobody tells you. Answer all pairs below; the first answer counts.
+# Scores stand in for people who listen. Three pairs of takes for the bundled clip, each pair with one prompt and equally loud: one take
+# was made for her, the other for a stranger. A coin decides which is A, and nobody tells you. Answer all pairs; the first answer counts.
 #
 # **Predict:** how many of three must be right before you believe yourself?
 
@@ -364,6 +368,7 @@ takes = [finish(to_audio(musicgen, each), rate, seconds) for each in codes]
 hers_is_a = np.random.default_rng(8).random(n_pairs) < 0.5  # do not print it
 for pair in range(n_pairs):
     both = takes[pair], takes[n_pairs + pair]
+    both = [gain * take for gain, take in zip(matched(*both), both, strict=True)]
     for letter, sound in zip("AB", both if hers_is_a[pair] else both[::-1], strict=True):
         el.mux_audio(video, sound, rate, f"out/blind_{pair + 1}{letter}.mp4", overwrite=True)
 
@@ -400,9 +405,9 @@ players = widgets.interactive_output(listen, {"pair": chosen})
 display(widgets.VBox([chosen, players, widgets.HBox([*buttons, said])]))
 
 # %% [markdown]
-# Who guesses is right half of the time. p is how often guessing gets at least as many right: the upper end of a *binomial*
-# distribution. A simulated listener, who is right in 70 % of all pairs, answers as well. When you have answered, run the second cell
-# again.
+# Who guesses is right half of the time. p is how often guessing gets at least as many right: the upper tail of a *binomial*
+# distribution. A simulated listener, who is right in 70 % of all pairs, answers as well. Answer first, or run the second cell below
+# again when you have.
 
 # %%
 by_hand = sum(comb(12, k) for k in range(10, 13)) / 2**12
@@ -455,8 +460,8 @@ assert enough == 37
 # (The curves have teeth because answers are whole numbers.) And they must be 37 *pairs*: thirty listeners to the same three pairs
 # are the ten clips of one person again.
 #
-# Now look: `[song.tempo_bpm for song in songs]`. Her tempo is 100. To leave out a stranger who moves about as fast would be fine,
-# had you said so before listening.
+# Now look: `[song.tempo_bpm for song in songs]` are the strangers' tempos; hers is 100. To leave out a stranger who moves about as fast
+# would be fine, had you said so before listening.
 
 # %% [markdown]
 # ## Exercises
@@ -497,16 +502,16 @@ assert enough == 37
 # assert abs(handed_out.mean() - table.mean()) < 0.01
 # ```
 #
-# A random order gives everybody their own music once in ten times, hence the whole table's mean. This p asks whether it matters at all
-# whose music it is; that a few are not followed weighs less here than with signs.
+# A random order gives everybody their own music once in ten times, hence the whole table's mean. The order as it was counts as
+# one more, hence the 1: p is never 0. This p asks whether it matters at all whose music it is; that a few are not followed weighs
+# less here than with signs.
 # </details>
 
 # %% [markdown]
 # ## Quiz
 #
 # **1. Music for ten people scores 0.6 against its own person and 0.6 against the others. What follows?**  (a) It follows its person
-# well.
-# (b) Nothing speaks for its following anybody. (c) The score is broken.
+# well. (b) Nothing speaks for its following anybody. (c) The score is broken.
 #
 # <details><summary>Answers</summary>
 #
@@ -537,8 +542,7 @@ assert enough == 37
 # ## Limits
 #
 # - These people are synthetic. Of a real person nobody knows the beats; the correlation with the pulse and listeners are left.
-# - A bootstrap over ten people is a little too narrow.
-# - Two takes may also differ in loudness; a real listening test makes them equally loud.
+# - A bootstrap interval over ten people is a little too narrow.
 #
 # ## References
 #

@@ -57,8 +57,8 @@ from expotion_lite.musicgen import encode, model_folder
 # %% [markdown]
 # ## 1. Which model?
 #
-# The last line of this section chooses. The stand-in follows the published descriptions of its three parts: a T5 that reads words,
-# EnCodec at 32 kHz, and a decoder, for which transformers' standard values are those of MusicGen small.
+# The last line of this section chooses: with a GPU the real one. The stand-in follows the published descriptions of its three parts: a
+# T5 that reads words, EnCodec at 32 kHz, and a decoder, for which transformers' standard values are those of MusicGen small.
 
 # %%
 transformers.logging.set_verbosity_error()
@@ -105,7 +105,7 @@ name = "facebook/musicgen-small" if device == "cuda" else stand_in(Path(place.na
 layers, width, codebooks, rows = 24, 1024, 4, 2048
 decoder_size = layers * (8 + 8) * width**2  # attentions, and the two large matrices
 decoder_size += codebooks * (rows + 1) * width + codebooks * rows * width  # tables (one row is the pad), heads
-decoder_size += (3 * layers + 1) * 2 * width  # norms
+decoder_size += (3 * layers + 1) * 2 * width  # norms; the bridge comes from T5, which is 768 wide
 sizes = {"text": 109_628_544, "codec": 56_884_674, "decoder": decoder_size, "bridge": (768 + 1) * width}
 total = sum(sizes.values())
 print(f"decoder {decoder_size:,}, in all {total:,}: {4 * total / 1e9:.2f} GB or {2 * total / 1e9:.2f} GB")
@@ -163,8 +163,9 @@ _ = figure.legend(loc="outside upper center", ncols=4)
 # %% [markdown]
 # ## 3. Speed: what must be read
 #
-# Each step reads most of the decoder, and does two operations with each weight. So it can be no faster than memory delivers, which a
-# large matrix times a vector measures. (The attention to the words counts little: what depends on them alone is computed once.)
+# Each step reads the decoder's layers and its heads, and does two operations with each weight. So it can be no faster than memory
+# delivers, which a large matrix times a vector measures. (The four matrices of the attention to the words are not read again: they are
+# multiplied into the few words once, at the start. That leaves 12 *D*² a layer.)
 #
 # **Predict:** at 20 GB a second, how many steps a second are possible in float32? How long do 10 s of music take?
 
@@ -207,8 +208,8 @@ def steps_a_second(musicgen, n):
 
 
 # %% [markdown]
-# The assertion is another formula: keys and values of earlier steps are kept, 2 · layers · *D* numbers for each step and row. Half a
-# minute with three rows of guidance takes 0.44 GB in half precision.
+# The assertion is another formula: keys and values of earlier steps are kept, 2 · layers · *D* numbers for each step and row. Guidance
+# needs three rows (04): for half a minute of music 0.44 GB in half precision.
 #
 # **Predict:** which number format will be faster here? Do three rows take three times as long as one?
 
@@ -244,9 +245,10 @@ musicgen = el.load(name, device=device)
 # %% [markdown]
 # ## 4. Recordings
 #
-# The published ones, human-music-moves, have names like `4.mp4_ProudPeacock_2025-02-28T12-21-34_clip2.mp4`: song, alias, time, clip.
-# Ask for access on their page on the Hugging Face hub and log in (`hf auth login`); then `HumanMusicMoves()` fetches one clip at a
-# time, keeps controls and codes, and deletes the video. Here a tiny replica with synthetic people has to do.
+# Expotion's authors published theirs, human-music-moves. Clips have names like `4.mp4_ProudPeacock_2025-02-28T12-21-34_clip2.mp4`:
+# song, alias, time, clip. Ask for access on the page of `mbzmusic/human-music-moves` on the Hugging Face hub and log in
+# (`hf auth login`); then `HumanMusicMoves()` fetches one clip at a time, keeps controls and codes, and deletes the video. Here a tiny
+# replica with synthetic people has to do.
 
 # %%
 from expotion_lite.performer import draw_performer, perform, render_frames
@@ -289,8 +291,8 @@ data.check_split(train, held_out)
 print("codes", moves.codes.shape, "controls", moves.controls.shape, "held out", len(held_out))
 
 # %% [markdown]
-# **Explain.** One takes the song from the name, the other from the sound. What was computed is kept by the files' contents, so the
-# second reading cost nothing. The published split tests on songs that were trained on; `split` does not.
+# **Explain.** One takes the song from the name, the other from the sound. The published split
+# tests on songs that were trained on; `split` does not.
 
 # %% [markdown]
 # ## 5. Adapter and LoRA
@@ -335,10 +337,10 @@ assert row["loss"] < np.log(rows) + 1
 # %% [markdown]
 # ## 6. What training keeps
 #
-# Going forward, training keeps what the way back will need. *Gradient checkpointing* keeps each layer's input only, and computes the
-# rest anew. For a frame there remain a vector for each layer, and the logits.
+# Going forward, training keeps what the way back will need: the inputs and outputs of nearly every operation. *Gradient checkpointing*
+# keeps each layer's input only, and computes the rest anew. For a frame there remain a vector for each layer, and the logits.
 #
-# **Predict:** how many times less is that?
+# **Predict:** is that three, ten or a hundred times less?
 
 # %%
 batch = training.collate(musicgen, train, np.array([0]), np.ones(1), np.ones(1)).to(musicgen.model.device)
@@ -407,6 +409,7 @@ def training_gb(batch, seconds, checkpointing=True):
     if checkpointing:
         kept = kept / layers + layers * width * 2  # one layer is there in full while it is computed anew
     logits = codebooks * rows * (2 + 4 + 4 + 4)  # half, float32, its softmax, its gradient
+    # what is trained: 4 bytes each for weight, gradient and the optimiser's two moments
     return np.array([2 * total, 16 * trained_size, frames * kept, frames * logits]) / 1e9
 
 
@@ -449,7 +452,7 @@ _ = widgets.interact(budget, batch=(1, 32), seconds=(2, 30))
 # ```
 
 # %%
-clips = 7 * 3600 // 10  # seven hours in clips of 10 s
+clips = 7 * 3600 // 10  # human-music-moves: seven hours in clips of 10 s
 print(f"reading the people: {7 * 25 / 44:.1f} h at 25 pictures a second; 44 a second were measured on two cores")
 for seconds in (30, 10):
     steps = 3600 / step_s(8, seconds)

@@ -242,7 +242,7 @@ def test_bfloat16_makes_music_too(folder, trained):
     assert musicgen.model.decoder.lm_heads[0].weight.dtype == torch.bfloat16
     assert {p.dtype for p in learning(model).values()} == {torch.float32}
     musician = generation.Musician(musicgen, StepDecoder(musicgen.model.decoder), model, config)
-    codes = generation.play(musician, [PROMPT], [controls_of(25)], Settings(seed=1))[0]
+    codes = generation.play(musician, [PROMPT], [controls_of(10)], Settings(seed=1))[0]
     audio = generation.to_audio(musicgen, codes)
-    assert audio.shape == (16000,) and audio.dtype == np.float32
+    assert audio.shape == (6400,) and audio.dtype == np.float32
     assert np.isfinite(audio).all() and audio.std() > 0.01

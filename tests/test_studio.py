@@ -156,15 +156,15 @@ def _python(page, code):
     )
 
 
-def _screenshot(page):
-    """Keep what the studio looks like while it is steered, if asked to: STUDIO_SHOT=figures/studio_steer.png."""
-    if place := os.environ.get("STUDIO_SHOT"):
+def _screenshot(page, name, part=".jp-OutputArea .el-studio"):
+    """Keep what part of the studio looks like, if asked to: STUDIO_SHOTS=figures writes figures/studio_NAME.png."""
+    if folder := os.environ.get("STUDIO_SHOTS"):
         _idle(page)
         page.add_style_tag(content=".Toastify { display: none }")
-        page.set_viewport_size({"width": 1060, "height": 2400})
-        page.locator(".jp-OutputArea .el-studio").scroll_into_view_if_needed()
+        page.set_viewport_size({"width": 1060, "height": 2600})
+        page.locator(part).scroll_into_view_if_needed()
         page.wait_for_timeout(1000)
-        page.locator(".jp-OutputArea .el-studio").screenshot(path=place)
+        page.locator(part).screenshot(path=Path(folder) / f"studio_{name}.png")
         page.set_viewport_size({"width": 1060, "height": 1200})
 
 
@@ -230,7 +230,7 @@ def test_a_take_is_steered_compared_exported_and_looks_good(page):
     curve.press("Space")
     _press(page, "Generate")
     _status(page, "Kept as 2", 120)
-    _screenshot(page)
+    _screenshot(page, "steer")
     _press(page, "Compare A and B")
     _status(page, "equally loud")
     page.wait_for_timeout(700)
@@ -261,6 +261,77 @@ def test_cancel_stops_within_a_second_and_keeps_what_was_made(page):
     assert took < 2  # a step of the music, then decoding what there is
     frames = int(_python(page, "print(studio.session.takes[-1].frames)"))
     assert 0 < frames < 1250
+
+
+def test_takes_are_judged_blind_in_the_browser(page):
+    """With the keyboard, and without a name before the end."""
+    _idle(page)
+    page.get_by_label("rounds").fill("1")
+    page.get_by_label("rounds").press("Tab")
+    _press(page, "Begin a blind test")
+    for number in (1, 2):
+        page.wait_for_selector(f".el-blind :text('Number {number} of 2')", timeout=20_000)
+        page.wait_for_function("document.querySelector('.el-sound .el-note').textContent.startsWith('it: ')")
+        assert page.locator(".el-sound .el-slots button").all_text_contents() == ["\u25b6 ?"]
+        for k, row in enumerate(
+            page.locator(".el-blind .jupyter-widget-toggle-buttons, .el-blind .widget-toggle-buttons").all()
+        ):
+            score = row.get_by_role("button", name=str(1 + (k + number) % 5), exact=True)
+            score.focus()
+            score.press("Enter")
+        _screenshot(page, "blind", ".el-blind")
+        _press(page, "Keep and go on")
+    page.wait_for_selector(".el-scores", timeout=20_000)
+    assert len((page.folder / "out" / "listening.csv").read_text().splitlines()) == 3
+
+
+def test_the_kernels_stop_button_loses_nothing(page):
+    """It does not reach what goes on beside the notebook (Cancel does); a studio that blocks keeps what was made."""
+    interrupt = "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt(); }"
+    _python(page, "studio.source_panel.length.value = 6; studio.source_panel.gesture.values = [0., 1.] * 75")
+    page.get_by_role("tab", name="Draw a gesture").click()
+    _press(page, "Use this gesture")
+    _status(page, "Ready")
+    _press(page, "Generate")
+    page.wait_for_function("document.querySelector('.el-sound .el-note').textContent.includes('heard')", timeout=60_000)
+    page.evaluate(interrupt)
+    _status(page, "Kept as", 60)
+    assert int(_python(page, "print(studio.session.takes[-1].frames)")) >= 300
+    page.evaluate(
+        """(code) => {
+          const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+          window.running = kernel.requestExecute({ code }).done;
+        }""",
+        "blocking = Studio(blocking=True); panel = blocking.source_panel\n"
+        "panel.length.value = 25; panel.gesture.values = [0.0, 1.0] * 300\n"
+        "panel.gesture_button.click(); blocking.listen.button.click()",
+    )
+    page.wait_for_timeout(8_000)
+    page.evaluate(interrupt)
+    page.evaluate("async () => { await window.running; }")
+    frames = int(_python(page, "print(blocking.session.takes[-1].frames if blocking.session.takes else -1)"))
+    assert 0 < frames < 1250
+    assert "stopped" in _python(page, "print(blocking.status.value)")
+
+
+def test_forty_megabytes_arrive_whole(page):
+    big = page.folder / "big.mp4"
+    filler = np.random.default_rng(0).bytes(40_000_000)
+    with big.open("wb") as file:  # a film, and a box that players skip
+        file.write((page.folder / "short.mp4").read_bytes())
+        file.write((len(filler) + 8).to_bytes(4, "big") + b"free" + filler)
+    page.get_by_role("tab", name="Camera or upload").click()
+    page.set_input_files(".el-recorder .el-file", big)
+    page.wait_for_function("document.querySelector('.el-recorder progress').value > 0.3", timeout=60_000)
+    arrived, began = page.folder / "recordings" / ".uploads" / "big.mp4", time.monotonic()
+    while not arrived.exists() and time.monotonic() - began < 90:
+        page.wait_for_timeout(200)
+    print(f"40 MB arrived in {time.monotonic() - began:.1f} s")
+    page.wait_for_timeout(300)
+    _idle(page)
+    assert arrived.read_bytes() == big.read_bytes()
+    big.unlink()
+    arrived.unlink()
 
 
 def test_a_refused_camera_is_explained_and_nothing_broke_in_the_browser(page):

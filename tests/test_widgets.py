@@ -15,6 +15,7 @@ from expotion_lite.assets import clip
 from expotion_lite.errors import Cancelled, ExpotionError
 from expotion_lite.filming import click_track, file_recording
 from expotion_lite.generation import generate, to_audio
+from expotion_lite.listening import read_ratings
 from expotion_lite.panels import SteerPanel
 from expotion_lite.recordings import RecordedFolder
 from expotion_lite.session import Session, matched
@@ -131,6 +132,12 @@ def test_weights_and_curves_change_what_they_name_and_nothing_else(source):
         else:
             factor = {"head": 2.0, "arms": 0.0}.get(group_of(channel), 1.0)
             np.testing.assert_allclose(after, factor * before, err_msg=channel)
+    alone = Steering({"head": 0.5}, {"head_pitch": 2.0, "smile": 0.0}).apply(controls)
+    np.testing.assert_allclose(alone["head_pitch"], controls["head_pitch"], rtol=1e-6)
+    np.testing.assert_allclose(alone["head_yaw"], 0.5 * controls["head_yaw"])
+    assert not alone["smile"].any()
+    with pytest.raises(ExpotionError, match="no channel 'tail'"):
+        Steering(channels={"tail": 1.5}).apply(controls)
     assert Steering().apply(controls).values.tolist() == controls.values.tolist()
     assert {group_of(channel) for channel in controls.channels} == {*GROUPS, None}
 
@@ -146,6 +153,8 @@ def test_weights_and_curves_change_what_they_name_and_nothing_else(source):
         {"drawn": {"pulse": [0, float("inf")]}},
         {"drawn": {"pulse": "up"}},
         {"weights": 3},
+        {"channels": {"smile": 3}},
+        {"channels": ["smile"]},
     ],
 )
 def test_steering_that_means_nothing_is_refused(wrong):
@@ -349,6 +358,49 @@ def test_the_studio_works_beside_the_notebook_and_can_be_stopped(tmp_path):
     studio.wait(20)
     (kept,) = studio.session.takes
     assert 0 < kept.frames < 1000 and "stopped" in studio.status.value and not studio.listen.button.disabled
+
+
+def test_a_blind_test_gives_nothing_away_until_it_is_over(studio, tmp_path):
+    panel, sent = studio.blind, []
+    studio.listen.sound.send = lambda content, buffers=(): sent.append(content)
+    panel.place.value, panel.rounds.value = str(tmp_path / "out" / "answers.csv"), 2
+    panel.which.value = (0, 1)
+    panel.begin.click()
+    names = [kept.name for kept in studio.session.takes]
+    for number in range(1, 5):
+        assert f"Number {number} of 4" in panel.asked.value and panel.questions.layout.display == ""
+        shown = panel.asked.value + studio.status.value + panel.result.value + json.dumps(sent)
+        assert not any(name in shown for name in names)
+        panel.next.click()
+        assert "from 1 to 5" in studio.status.value, "nothing was chosen yet"
+        for answer in panel.answers.values():
+            answer.value = number
+        panel.next.click()
+        assert len(read_ratings(panel.place.value)) == number, "kept at once"
+    assert panel.questions.layout.display == "none" and all(name in panel.result.value for name in names[:2])
+    ratings = read_ratings(panel.place.value)
+    assert sorted(rating.take for rating in ratings) == sorted(2 * names[:2])
+    assert {rating.codes for rating in ratings} == {kept.codes_sha256[:12] for kept in studio.session.takes[:2]}
+    panel.begin.click()
+    panel.stop.click()
+    assert "nothing was rated" in studio.status.value and panel.questions.layout.display == "none"
+    panel.which.value = (0,)
+    panel.begin.click()
+    assert "at least two" in studio.status.value
+
+
+def test_one_channel_is_weighed_alone(gesture):
+    panel = SteerPanel()
+    panel.reset_curve(gesture.controls)
+    panel.alone.value = "smile"
+    panel.alone_weight.value = 0.0
+    panel.alone.value = "head_pitch"
+    assert panel.alone_weight.value == 1.0
+    panel.alone_weight.value = 2.0
+    assert panel.steering() == Steering(channels={"smile": 0.0, "head_pitch": 2.0})
+    assert "smile 0.0, head_pitch 2.0" in panel.alone_said.value
+    panel.alone_weight.value = 1.0
+    assert panel.steering() == Steering(channels={"smile": 0.0})
 
 
 def test_a_recording_is_filed_under_its_name_and_opened(studio, short_clip):
