@@ -83,9 +83,10 @@ evaluate: setup
 evaluate-nano: setup
 	$(BIN)/python -m expotion_lite.nano_evaluation
 
-# An hour of two cores; stopped and called again, it goes on.
+# Some hours of two cores; stopped and called again, it goes on where it was.
 experiments: setup
 	$(BIN)/python -m expotion_lite.experiments
+	$(BIN)/python -m expotion_lite.experiments --curve --clips 60
 
 figures: setup
 	$(BIN)/python tools/figures.py --log figures/training.jsonl

@@ -5,6 +5,10 @@
 writes `figures/results.json`, `figures/results.md` and `figures/results.svg` and prints the table. The captions name
 neither tempo nor mood nor key: these can only come from the video. Music and scores of each row are kept under
 `--folder`, so that a run that was interrupted goes on.
+
+    python -m expotion_lite.experiments --curve --clips 60
+
+does so for the row "face + motion" at rising visual guidance: `figures/guidance.json` and `figures/guidance.svg`.
 """
 
 from __future__ import annotations
@@ -105,6 +109,7 @@ COMPARED = (  # what a row is expected to be better at than another
     ("face + motion", "motion only", "mode agreement"),
     ("face only", "motion only", "mode agreement"),
 )
+CURVE = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # visual guidance
 
 
 @dataclass(frozen=True)
@@ -219,6 +224,17 @@ def run(
     return summary_of(scores, own)
 
 
+def curve(n: int, settings: Settings, model: str, adapter: str, folder: Path) -> dict[float, dict]:
+    """What visual guidance does: for each of `CURVE`, the row "face + motion" of `run`, with `above` from `pulse`."""
+    told, seen = {}, tuple(arm for arm in ARMS if arm.name == "face + motion")
+    for scale in CURVE:
+        print(f"visual guidance {scale:g}", file=sys.stderr, flush=True)
+        at = replace(settings, visual_guidance=scale)
+        results = run(n, at, model, adapter, kept_in(folder, model, adapter, at, n), seen)
+        told[scale] = results["rows"]["face + motion"] | {"above": results["pulse"]["face + motion"]}
+    return told
+
+
 def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarray]) -> dict[str, dict]:
     """What `run` returns, from the scores of each row and of the band's own music."""
     from .musicnn import frechet_distance
@@ -298,9 +314,8 @@ def plot_results(results: dict[str, dict], path: Path) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(9.5, 0.9 + 0.52 * len(rows)), sharey=True, layout="constrained")
     places = np.arange(len(rows))[::-1]
     for ax, column in zip(axes.flat, columns, strict=True):
-        means = np.array([row[column]["mean"] for row in rows.values()])
-        bounds = np.array([row[column]["95"] for row in rows.values()]).T
-        ax.errorbar(means, places, xerr=np.abs(bounds - means), fmt="o", color="#0072B2", ecolor="0.4", capsize=3)
+        means, errors = _means_and_errors(rows, column)
+        ax.errorbar(means, places, xerr=errors, fmt="o", color="#0072B2", ecolor="0.4", capsize=3)
         if column == "onset-motion correlation":
             ax.plot([row["the same, shuffled"]["mean"] for row in rows.values()], places, "s", color="#E69F00",
                     markersize=4, label="other people's videos")  # fmt: skip
@@ -313,14 +328,45 @@ def plot_results(results: dict[str, dict], path: Path) -> None:
     plt.close(figure)
 
 
-def key_for(model: str, adapter: str, settings: Settings, n: int) -> str:
-    """Tells kept rows of one model, adapter, setting and number of clips from those of others."""
+def _means_and_errors(rows: dict, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Means (R,) of a column, and how far its interval reaches below and above (2, R)."""
+    means = np.array([row[column]["mean"] for row in rows.values()])
+    return means, np.abs(np.array([row[column]["95"] for row in rows.values()]).T - means)
+
+
+def plot_curve(rows: dict[float, dict], path: Path) -> None:
+    """Scores over visual guidance; a dotted line marks the default."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.0), layout="constrained")
+    for ax, column in zip(axes, ("beat F-measure", "onset-motion correlation", "tag adherence"), strict=True):
+        means, errors = _means_and_errors(rows, column)
+        ax.errorbar(list(rows), means, yerr=errors, fmt="o-", color="#0072B2", ecolor="0.4", capsize=3)
+        if column == "onset-motion correlation":
+            ax.plot(list(rows), [row["the same, shuffled"]["mean"] for row in rows.values()], "s-", color="#E69F00",
+                    markersize=4, label="other people's videos")  # fmt: skip
+            ax.legend(loc="center right", fontsize="small")
+        ax.axvline(Settings.visual_guidance, color="0.5", linestyle=":")
+        ax.set(title=column, xlabel="visual guidance")
+        ax.spines[["top", "right"]].set_visible(False)
+    with writing(path, overwrite=True) as temporary:
+        figure.savefig(temporary)
+    plt.close(figure)
+
+
+def kept_in(folder: Path, model: str, adapter: str, settings: Settings, n: int) -> Path:
+    """The folder, made if it is not there, that tells rows of one model, adapter, setting and number of clips apart."""
     from .adapter import BUNDLED
     from .musicgen import NANO
 
     folders = (NANO if model == "nano" else Path(model), BUNDLED if adapter == "bundled" else Path(adapter))
     weights = [digest_of(file) for folder in folders for file in sorted(folder.glob("*.safetensors"))]
-    return hashlib.sha256(json.dumps([weights, settings.to_json(), n]).encode()).hexdigest()[:12]
+    place = folder / hashlib.sha256(json.dumps([weights, settings.to_json(), n]).encode()).hexdigest()[:12]
+    place.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -331,23 +377,32 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--adapter", default="bundled", help="bundled or a folder")
     parser.add_argument("--visual-guidance", type=float, default=Settings.visual_guidance)
     parser.add_argument("--guidance", type=float, default=Settings.guidance)
+    parser.add_argument("--curve", action="store_true", help="visual guidance from 0 to 12 instead of the table")
     parser.add_argument("--folder", type=Path, default=Path("runs/experiments"), help="where rows are kept")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.clips < 3:
         parser.error("--clips is the number of people; with fewer than 3 there are no others to compare with.")
     settings = Settings(visual_guidance=options.visual_guidance, guidance=options.guidance)
-    folder = options.folder / key_for(options.model, options.adapter, settings, options.clips)
-    folder.mkdir(parents=True, exist_ok=True)
-    results = run(options.clips, settings, options.model, options.adapter, folder)
-    what = {"clips": options.clips, "settings": json.loads(settings.to_json()), **results}
+    what = {"clips": options.clips, "settings": json.loads(settings.to_json())}
     options.output.mkdir(parents=True, exist_ok=True)
-    for name, text in (("results.json", json.dumps(what, indent=1)), ("results.md", table_of(results))):
-        with writing(options.output / name, overwrite=True) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+    if options.curve:
+        rows = curve(options.clips, settings, options.model, options.adapter, options.folder)
+        _write(options.output / "guidance.json", json.dumps(what | {"rows": rows}, indent=1))
+        plot_curve(rows, options.output / "guidance.svg")
+        return 0
+    folder = kept_in(options.folder, options.model, options.adapter, settings, options.clips)
+    results = run(options.clips, settings, options.model, options.adapter, folder)
+    _write(options.output / "results.json", json.dumps(what | results, indent=1))
+    _write(options.output / "results.md", table_of(results))
     plot_results(results, options.output / "results.svg")
     print(table_of(results))
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    with writing(path, overwrite=True) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from expotion_lite import experiments
 from expotion_lite.controls import MODALITIES
-from expotion_lite.experiments import ARMS, COLUMNS, COMPARED, plot_results, run, stage_of, summary_of, table_of
+from expotion_lite.experiments import ARMS, COLUMNS, COMPARED, main, plot_results, run, stage_of, summary_of, table_of
 from expotion_lite.musicgen import load
 from expotion_lite.settings import Settings
 
@@ -91,3 +91,17 @@ def test_too_few_people_are_refused(capsys):
     with pytest.raises(SystemExit):
         experiments.main(["--clips", "2"])
     assert "no others" in capsys.readouterr().err
+
+
+def test_the_curve_of_guidance_is_drawn_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "CURVE", (0.0, 4.0))
+    command = ["--curve", "--clips", "3", "--folder", str(tmp_path / "kept"), "--output", str(tmp_path / "figures")]
+    assert main(command) == 0
+    told = json.loads((tmp_path / "figures" / "guidance.json").read_text())
+    blind, seeing = told["rows"]["0.0"], told["rows"]["4.0"]
+    assert blind["beat F-measure"]["mean"] != seeing["beat F-measure"]["mean"] and {"mean", "95"} <= set(
+        seeing["tag adherence"]
+    )
+    assert (tmp_path / "figures" / "guidance.svg").read_text().count("<svg") == 1
+    monkeypatch.setattr(experiments, "make", None)  # nothing is made again
+    assert main(command) == 0
