@@ -88,8 +88,8 @@ experiments: setup
 	$(BIN)/python -m expotion_lite.experiments
 	$(BIN)/python -m expotion_lite.experiments --curve --clips 60
 
-figures: setup
-	$(BIN)/python tools/figures.py --log figures/training.jsonl
+figures: setup browser
+	$(BIN)/python tools/figures.py
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

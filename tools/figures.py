@@ -1,15 +1,21 @@
-"""Rebuild the stills in figures/ that the README shows.
+"""Rebuild the stills in figures/ that README and lessons show.
 
     python tools/figures.py [NAME ...] [--model FOLDER] [--log runs/nano/log.jsonl] [--codec runs/codec/codec]
 
 `take` is made from the bundled clip with the defaults; `landmarks` shows what was seen in it; `prompts` shows what the
 model makes of five prompts without a video; `training` has a panel for each stage in the given logs; `codec` shows what
-a codec of the full band keeps of four pieces. Without names, those for which all is given. A minute of one CPU core.
+a codec of the full band keeps of four pieces; `studio` photographs the studio in Chromium, while it is tested;
+`alignment`, `rendered`, `results` and `guidance` are drawn from the .json beside them, which the command named in
+`MEASURED` measured. Without names, those for which all is given. Three minutes of one CPU core.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +32,12 @@ STAGES = {
     "language": "language model",
     "adapter": "adapter",
 }
+MEASURED = {  # a figure that a measurement draws -> what measures it
+    "alignment": "make evaluate",
+    "rendered": "python -m expotion_lite.rendered",
+    "results": "make experiments",
+    "guidance": "make experiments",
+}
 
 
 def main() -> None:
@@ -34,7 +46,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which (default: all that can be drawn)")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--adapter", default="bundled")
-    parser.add_argument("--log", type=Path, nargs="*", default=[], help="log.jsonl of trainings")
+    parser.add_argument("--log", type=Path, nargs="*", default=[ROOT / "figures" / "training.jsonl"],
+                        help="log.jsonl of trainings (default: %(default)s)")  # fmt: skip
     parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a codec of the full band")
     parser.add_argument("--output", type=Path, default=ROOT / "figures", help="folder (default: %(default)s)")
     options = parser.parse_args()
@@ -43,21 +56,25 @@ def main() -> None:
         "landmarks": plot_landmarks,
         "prompts": lambda: plot_prompts(options.model),
     }
-    if options.log:
-        drawn["training"] = lambda: plot_log(options.log)
+    drawn["training"] = lambda: plot_log(options.log)
     if options.codec:
         drawn["codec"] = lambda: plot_codec(options.codec)
+    drawn["studio"] = lambda: photograph_studio(options.output)
+    for name in MEASURED:
+        if (options.output / f"{name}.json").exists():
+            drawn[name] = lambda name=name: plot_measured(name, options.output)
     if unknown := set(options.names) - set(drawn):
         parser.error(f"cannot draw {', '.join(sorted(unknown))}; choose among {', '.join(drawn)}")
+    options.output.mkdir(parents=True, exist_ok=True)
 
     import matplotlib
 
     matplotlib.use("Agg")
     matplotlib.rc_file(ROOT / "notebooks" / "matplotlibrc")
-    options.output.mkdir(parents=True, exist_ok=True)
     for name in options.names or drawn:
-        drawn[name]().savefig(options.output / f"{name}.png")
-        print("Wrote", options.output / f"{name}.png")
+        if (figure := drawn[name]()) is not None:
+            figure.savefig(options.output / f"{name}.png")
+        print("Drew", name, flush=True)
 
 
 def plot_take(model: str, adapter: str) -> Figure:
@@ -133,6 +150,28 @@ def plot_prompts(model: str) -> Figure:
         plots.plot_spectrogram(clip, musicgen.sample_rate, ax=ax).set_title(f'"{prompt}"')
         ax.label_outer()
     return figure
+
+
+def plot_measured(name: str, folder: Path) -> None:
+    """Draw a measurement anew from its numbers."""
+    from expotion_lite import evaluation, experiments, rendered
+
+    found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    path = folder / f"{name}.svg"
+    if name == "alignment":
+        evaluation.plot_alignment(found["scores"], path)
+    elif name == "rendered":
+        rendered.plot_survival(found["correlation"], path)
+    elif name == "results":
+        experiments.plot_results(found, path)
+    else:
+        experiments.plot_curve({float(scale): row for scale, row in found["rows"].items()}, path)
+
+
+def photograph_studio(folder: Path) -> None:
+    """Let the browser tests keep what they see."""
+    command = [sys.executable, "-m", "pytest", "-q", str(ROOT / "tests" / "test_studio.py")]
+    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"STUDIO_SHOTS": str(folder.resolve())})
 
 
 if __name__ == "__main__":
