@@ -304,23 +304,26 @@ class ListeningPanel(ipw.VBox):
 
 
 def ratings_table(ratings: list[Rating]) -> str:
-    """Mean scores with 95 % intervals, and of two takes their difference, as an HTML table."""
-    means = summary(ratings)
+    """Mean scores, with 95 % intervals where there are several, and of two takes their difference: an HTML table."""
+    means = dict(sorted(summary(ratings).items()))
     first, *others = means
     apart = compare(ratings, first, others[0]) if len(others) == 1 else None
-    head = ["", *means, *(["difference", "p"] if apart else [])]
+    cell = "{:.2f} ({:.2f} to {:.2f})" if len(ratings) > len(means) else "{:.0f}"
     rows = []
     for axis in AXES:
-        cells = ["{:.2f} ({:.2f} to {:.2f})".format(*means[take][axis]) for take in means]
+        cells = [cell.format(*means[take][axis]) for take in means]
         if apart:
             cells += [f"{apart[axis][0]:+.2f}", f"{apart[axis][1]:.3f}"]
         rows.append("".join([f"<th scope='row'>{axis}</th>", *(f"<td>{cell}</td>" for cell in cells)]))
+    head = ["", *means, *(["first less second", "p"] if apart else [])]
     names = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in head)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    pairs = f" {apart[AXES[0]][2]} pairs; p is two-sided, and about this listener only." if apart else ""
+    said = f"Ratings: {len(ratings)}, all by one listener."
+    if apart:
+        said += f" In brackets are 95 % intervals. Pairs: {len(ratings) // 2}; p is two-sided."
     return (
         f"<table class='el-scores'><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
-        f"<p class='el-hint'>Means with 95 % intervals, of {len(ratings)} answers.{pairs}</p>"
+        f"<p class='el-hint'>{said}</p>"
     )
 
 
