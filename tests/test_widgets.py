@@ -361,6 +361,8 @@ def test_the_studio_works_beside_the_notebook_and_can_be_stopped(tmp_path):
 
 
 def test_a_blind_test_gives_nothing_away_until_it_is_over(studio, tmp_path):
+    while len(studio.session.takes) < 2:
+        studio.listen.button.click()
     panel, sent = studio.blind, []
     studio.listen.sound.send = lambda content, buffers=(): sent.append(content)
     panel.place.value, panel.rounds.value = str(tmp_path / "out" / "answers.csv"), 2
