@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ from .settings import Settings
 from .sources import GESTURES, LONGEST_S, SHORTEST_S
 from .steering import GROUPS, MOST_WEIGHT, Steering, beats_curve, group_of
 from .styles import STYLES
-from .webparts import Curve, Recorder, Sound
+from .webparts import Curve, Recorder, Sound, Timeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +25,7 @@ FITTING = ipw.Layout(width="auto", align_self="flex-start")
 WIDE = ipw.Layout(width="98%")
 NARROW = {"description_width": "120px"}
 CHANNELS = ("pulse", "motion_energy", "head_pitch", "shoulders_x", "smile")
+METERS = ("pulse", "motion_energy", "head_pitch", "head_roll", "shoulders_x", "smile", "brows_up", "jaw_open")
 SILENCE = "silence"
 NOBODY_ELSE = "the person in the picture"
 
@@ -79,21 +78,21 @@ class SourcePanel(ipw.VBox):
 
 
 class SeePanel(ipw.VBox):
-    """What is seen of them: the controls on a timeline, later with onsets and spectrogram."""
+    """What is seen of them: controls, later with the music's beats, onsets and spectrogram, under one moving cursor."""
 
     def __init__(self) -> None:
-        self.plot = ipw.HTML()  # not ipw.Image, which has no words for those who do not see it
+        self.timeline = Timeline()
         self.facts = ipw.HTML("<p class='el-hint'>Choose somebody above; what is seen of them appears here.</p>")
-        super().__init__([_title(2, "See"), self.facts, self.plot])
+        super().__init__([_title(2, "See"), self.facts, self.timeline])
         self.add_class("el-card")
 
-    def show(self, facts: str, figure: Figure, alt: str) -> None:
-        """Show a figure (and close it) and a line about it."""
+    def show(self, facts: str, figure: Figure, alt: str, controls: Controls) -> None:
+        """Show a figure of somebody's controls (and close it), and a line about it."""
+        import matplotlib.pyplot as plt
+
         self.facts.value = f"<p>{html.escape(facts)}</p>"
-        data, words = base64.b64encode(_png(figure)).decode(), html.escape(alt, quote=True)
-        self.plot.value = (
-            f"<img src='data:image/png;base64,{data}' alt='{words}' style='max-width: 660px; width: 100%'>"
-        )
+        self.timeline.show(figure, alt, controls, METERS)
+        plt.close(figure)
 
 
 class SteerPanel(ipw.VBox):
@@ -325,15 +324,6 @@ def ratings_table(ratings: list[Rating]) -> str:
         f"<table class='el-scores'><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
         f"<p class='el-hint'>{said}</p>"
     )
-
-
-def _png(figure: Figure) -> bytes:
-    import matplotlib.pyplot as plt
-
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=130, facecolor="white")
-    plt.close(figure)
-    return data.getvalue()
 
 
 def _slider(name: str, value: float, low: float, high: float, step: float) -> ipw.FloatSlider:

@@ -169,7 +169,7 @@ def plot_spectrogram(audio: np.ndarray, sample_rate: int, *, ax: Axes | None = N
     return _time_axis(ax, len(audio) / sample_rate)
 
 
-def plot_take(take: Take, *, channels: Sequence[str] = SHOWN) -> Figure:
+def plot_take(take: Take, *, channels: Sequence[str] = SHOWN, beats: np.ndarray | None = None) -> Figure:
     """Show a take on one time axis: what was read off the person, where notes begin, and which frequencies sound.
 
     Dotted lines mark where the person's leading motion turns (`pulse_times`), in all three.
@@ -177,6 +177,7 @@ def plot_take(take: Take, *, channels: Sequence[str] = SHOWN) -> Figure:
     Args:
         take: from `expotion_lite.generate`.
         channels: of its controls.
+        beats: (B,) seconds, of the music, for example `metrics.track_beats`; marked over the onsets.
 
     Returns:
         The figure, three axes that share their x axis.
@@ -196,6 +197,9 @@ def plot_take(take: Take, *, channels: Sequence[str] = SHOWN) -> Figure:
     marks = pulse_times(take.controls) if "pulse" in take.controls.channels else np.zeros(0)
     plot_onsets(take.audio, take.sample_rate, marks=marks, ax=axes[1])
     plot_spectrogram(take.audio, take.sample_rate, ax=axes[2])
+    if beats is not None:
+        axes[1].plot(beats, np.full(len(beats), 1.12), "v", color=_shade("black"), markersize=5, clip_on=False)
+        axes[1].set_title("triangles: beats of the music", loc="right", fontsize="small", pad=11)
     _mark(axes[0], marks)
     _mark(axes[2], marks, (1.0, 1.0, 1.0))
     for ax in axes[:2]:

@@ -1,14 +1,15 @@
-"""The three parts of the studio that need a browser's abilities: a recorder, a player, a curve to draw.
+"""The four parts of the studio that need a browser's abilities: a recorder, a player, a timeline, a curve to draw.
 
 Their JavaScript lies in `static/`; it needs no build and contacts nothing but the kernel.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
@@ -16,6 +17,11 @@ import traitlets
 
 from .errors import ExpotionError
 from .filming import free_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .controls import Controls
 
 STATIC = Path(__file__).parent / "static"
 CHUNK = 256 * 1024  # bytes
@@ -126,6 +132,7 @@ class Sound(anywidget.AnyWidget):
 
     Attributes:
         picture: an mp4 that moves along, silent.
+        key: of the timelines that follow the sound.
         underruns: how often the sound ran dry. chunks: how many have been played. peak: the loudest sample so far.
 
     Example:
@@ -138,6 +145,7 @@ class Sound(anywidget.AnyWidget):
     _esm = STATIC / "sound.js"
     _css = STATIC / "studio.css"
     picture = traitlets.Bytes(b"").tag(sync=True)
+    key = traitlets.Unicode("").tag(sync=True)
     underruns = traitlets.Int(0).tag(sync=True)
     chunks = traitlets.Int(0).tag(sync=True)
     peak = traitlets.Float(0.0).tag(sync=True)
@@ -168,6 +176,58 @@ class Sound(anywidget.AnyWidget):
     def play(self, slot: str) -> None:
         """Play from the start, as if the button had been pressed."""
         self.send({"type": "play", "slot": slot})
+
+
+class Timeline(anywidget.AnyWidget):
+    """A figure over time with a cursor that moves with a `Sound` of the same `key`, and meters of somebody's controls.
+
+    The slider under the figure shows the place, and goes to another.
+
+    Attributes:
+        key: of the sound that it follows.
+        alt: what the figure shows, for those who do not see it.
+        meters: channels that are shown as bars, from -1 to 1 in their own range.
+
+    Example:
+        >>> Timeline(key="mine").duration_s
+        1.0
+
+    Notebook: notebooks/07_play_it
+    """
+
+    _esm = STATIC / "timeline.js"
+    _css = STATIC / "studio.css"
+    key = traitlets.Unicode("").tag(sync=True)
+    picture = traitlets.Bytes(b"").tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    left = traitlets.Float(0.0).tag(sync=True)
+    right = traitlets.Float(1.0).tag(sync=True)
+    duration_s = traitlets.Float(1.0).tag(sync=True)
+    meters = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    levels = traitlets.Bytes(b"").tag(sync=True)
+    rate = traitlets.Float(50.0).tag(sync=True)
+    shown = traitlets.Int(0).tag(sync=True)  # counts what was shown; the browser waits for it
+
+    def show(self, figure: Figure, alt: str, controls: Controls, channels: Sequence[str]) -> None:
+        """Show a figure whose first axes begin at 0 s, and whose person moves by `controls`.
+
+        Args:
+            figure: drawn and left open.
+            alt: what it shows, in words.
+            controls: for the meters and the duration; channels: which of them, by name.
+        """
+        figure.canvas.draw()
+        ends = figure.axes[0].transData.transform([(0.0, 0.0), (len(controls.values) / controls.frame_rate, 0.0)])
+        left, right = (float(x) / figure.bbox.width for x in ends[:, 0])
+        data = io.BytesIO()
+        figure.savefig(data, format="png", dpi=130, facecolor="white", bbox_inches=figure.bbox_inches)
+        levels = np.stack([controls[name] for name in channels], axis=1)
+        with self.hold_sync():
+            self.picture, self.alt, self.left, self.right = data.getvalue(), alt, left, right
+            self.duration_s, self.rate = len(levels) / controls.frame_rate, float(controls.frame_rate)
+            self.meters = [name.replace("_", " ") for name in channels]
+            self.levels = np.ascontiguousarray(levels, "<f4").tobytes()
+            self.shown += 1
 
 
 class Curve(anywidget.AnyWidget):

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import ipywidgets as ipw
 import numpy as np
@@ -84,6 +85,7 @@ class Studio(ipw.VBox):
         self.status = ipw.HTML()
         self.source_panel, self.see, self.steer = SourcePanel(Path(folder)), SeePanel(), SteerPanel()
         self.listen, self.takes, self.blind = ListenPanel(self.status), TakesPanel(), ListeningPanel()
+        self.see.timeline.key = self.listen.sound.key = uuid4().hex
         self._test: ListeningTest | None = None
         self._cancel, self._worker = threading.Event(), None
         self._later: list[tuple[Any, ...]] = []  # what arrived while something else was going on
@@ -236,7 +238,8 @@ class Studio(ipw.VBox):
             f"{source.name}: {source.duration_s:.1f} s, a person in {seen:.0%} of it, {beats} turns of movement. "
             "The picture with what was found is under Listen."
         )
-        self.see.show(facts, plot_controls(source.controls).figure, f"Controls over time of {source.name}. {facts}")
+        alt = f"Controls over time of {source.name}. {facts}"
+        self.see.show(facts, plot_controls(source.controls).figure, alt, source.controls)
         self.listen.sound.stop()
         self.listen.sound.picture = self._picture(source)
         self.say("Ready: press Generate.")
@@ -272,6 +275,7 @@ class Studio(ipw.VBox):
 
     def _keep(self, kept: Kept) -> None:
         """Say first that a take is there, then draw its picture, which takes a second."""
+        from .metrics import track_beats
         from .plots import plot_take
 
         take = kept.take
@@ -281,8 +285,9 @@ class Studio(ipw.VBox):
         self.listen.sound.load("A", take.audio, take.sample_rate, name=kept.name, clear=True)
         words = f" The model does not know: {', '.join(take.unknown_words)}." if take.unknown_words else ""
         self.say(f"Kept as {kept.name} ({_length(kept)}).{words}")
-        alt = f"Controls, onsets and spectrogram of {kept.name}"
-        self.see.show(f"{kept.name}: {_length(kept)}", plot_take(take), alt)
+        alt = f"Controls, onsets, beats and spectrogram of {kept.name}"
+        figure = plot_take(take, beats=track_beats(take.audio, take.sample_rate))
+        self.see.show(f"{kept.name}: {_length(kept)}", figure, alt, take.controls)
 
     def _on_compare(self) -> None:
         a, b = self._picked(self.takes.a), self._picked(self.takes.b)

@@ -237,6 +237,14 @@ def test_a_take_is_steered_compared_exported_and_looks_good(page):
     page.get_by_role("button", name="hear 1:").click()
     page.wait_for_timeout(300)
     assert page.get_by_role("button", name="hear 1:").get_attribute("aria-pressed") == "true"
+    place = page.get_by_label("place in the music, seconds")
+    before = float(place.input_value())
+    page.wait_for_timeout(500)
+    assert before < float(place.input_value()), "the cursor moves with the sound"
+    place.fill("0.3")
+    page.wait_for_timeout(400)
+    assert 0.3 <= float(place.input_value()) < 2.5, "and the sound goes where one asks"
+    assert page.locator(".el-meter").count() == 8
     _press(page, "Export")
     _status(page, "Written")
     assert {path.suffix for path in (page.folder / "out").iterdir()} == {".mp4", ".wav", ".json"}

@@ -309,11 +309,12 @@ def test_the_studio_makes_compares_exports_and_remakes(studio, tmp_path):
     first, second = studio.session.takes
     assert "Kept as 2" in studio.status.value and studio.listen.bar.value == 1.0
     assert not np.array_equal(first.take.codes, second.take.codes)
-    assert (
-        "data:image/png" in studio.see.plot.value
-        and "alt='Controls" in studio.see.plot.value
-        and b"ftyp" in studio.listen.sound.picture[:12]
-    )
+    timeline = studio.see.timeline
+    assert timeline.picture.startswith(b"\x89PNG") and timeline.alt.startswith("Controls, onsets, beats")
+    assert 0 < timeline.left < timeline.right < 1 and timeline.duration_s == pytest.approx(2.0)
+    levels = np.frombuffer(timeline.levels, "<f4").reshape(-1, len(timeline.meters))
+    assert np.array_equal(levels[:, timeline.meters.index("head pitch")], second.take.controls["head_pitch"])
+    assert timeline.key == studio.listen.sound.key != "" and b"ftyp" in studio.listen.sound.picture[:12]
     assert (studio.takes.a.value, studio.takes.b.value) == (1, 0)
     studio.takes.compare.click()
     assert "equally loud" in studio.status.value

@@ -76,21 +76,27 @@ class Engine {
     if (m.clear) this.slots = {};
     this.slots[m.slot] = { buffer: this.buffer(bytes, m.rate), gain: m.gain, name: m.name };
   }
-  /** Play all slots at once and let one be heard, so that switching keeps the place. */
-  play(slot) {
+  /** Play all slots at once, from a place, and let one be heard, so that switching keeps the place. */
+  play(slot, from = 0) {
     const playing = this.slots[slot];
     if (!playing) return;
     const length = Math.max(...Object.values(this.slots).map((s) => s.buffer.duration));
     this.reset(length);
     this.context.resume();
-    this.origin = this.context.currentTime + 0.05;
+    const start = this.context.currentTime + 0.05;
+    this.origin = start - from;
     this.received = length;
     for (const [name, s] of Object.entries(this.slots)) {
       const node = this.source(s.buffer, name === slot ? s.gain : 0);
       node.slot = name;
-      node.start(this.origin);
+      node.start(start, from);
     }
     this.which = slot;
+  }
+  /** Go on from another place, if what sounds is all there. */
+  seek(at) {
+    const slot = this.which ?? Object.keys(this.slots)[0];
+    if (slot && !(this.live && this.position() < this.total && this.received < this.total - 0.1)) this.play(slot, at);
   }
   choose(slot) {
     if (this.which === null || this.position() >= this.total) return this.play(slot);
@@ -179,9 +185,15 @@ export default () => {
       }
       let frame = 0;
       let shown = 0;
+      let told = -1;
       function follow(now) {
         frame = requestAnimationFrame(follow);
         const at = engine.position();
+        const seen = looking ? video.currentTime : at;
+        if (seen !== told) {
+          told = seen;
+          document.dispatchEvent(new CustomEvent("expotion-at", { detail: { key: model.get("key"), at: seen } }));
+        }
         bar.style.width = `${engine.total ? (100 * at) / engine.total : 0}%`;
         if (address && engine.sounding) {
           looking = false;
@@ -194,6 +206,12 @@ export default () => {
           if (note.textContent !== text) note.textContent = text;
         }
       }
+      const seek = (event) => {
+        if (event.detail.key !== model.get("key")) return;
+        engine.seek(event.detail.at);
+        tell();
+      };
+      document.addEventListener("expotion-seek", seek);
       engine.watchers.add(tell);
       model.on("change:picture", picture);
       picture();
@@ -202,6 +220,7 @@ export default () => {
       return () => {
         cancelAnimationFrame(frame);
         engine.watchers.delete(tell);
+        document.removeEventListener("expotion-seek", seek);
         model.off("change:picture", picture);
         if (address) URL.revokeObjectURL(address);
       };
