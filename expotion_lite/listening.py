@@ -182,27 +182,31 @@ def summary(ratings: Sequence[Rating]) -> dict[str, dict[str, tuple[float, float
 def compare(ratings: Sequence[Rating], a: str, b: str) -> dict[str, tuple[float, float, int]]:
     """How much better one take was rated than another by the same listener in the same round.
 
+    Of several listeners, each counts once, with the mean over that listener's rounds: thirty rounds of one person are
+    about that person. Of a single listener, each round counts.
+
     Returns:
-        axis -> (mean difference a - b, two-sided p by flipping the signs of pairs, number of pairs). Pairs of one
-        listener are about that listener only: for a claim about people, count people.
+        axis -> (mean difference a - b, two-sided p by flipping the signs of differences, how many there are)
 
     Raises:
         ExpotionError: no round holds both.
 
     Example:
         >>> said = [Rating("me", n, take, "", (score,) * 5) for n in range(8) for take, score in (("a", 4), ("b", 2))]
-        >>> difference, p, pairs = compare(said, "a", "b")["musicality"]
-        >>> difference, round(p, 2), pairs
+        >>> difference, p, rounds = compare(said, "a", "b")["musicality"]
+        >>> difference, round(p, 2), rounds
         (2.0, 0.01, 8)
     """
-    by_round = {(rating.listener, rating.round, rating.take): rating.scores for rating in ratings}
-    heard = dict.fromkeys((rating.listener, rating.round) for rating in ratings)
-    pairs = [(by_round[(*who, a)], by_round[(*who, b)]) for who in heard if {(*who, a), (*who, b)} <= set(by_round)]
-    if not pairs:
+    scores = {(rating.listener, rating.round, rating.take): np.array(rating.scores, float) for rating in ratings}
+    apart: dict[str, list[np.ndarray]] = {}
+    for who, number in dict.fromkeys((rating.listener, rating.round) for rating in ratings):
+        if {(who, number, a), (who, number, b)} <= scores.keys():
+            apart.setdefault(who, []).append(scores[who, number, a] - scores[who, number, b])
+    if not apart:
         raise ExpotionError(f"No round holds both {a} and {b}.")
-    differences = np.array([np.subtract(x, y) for x, y in pairs], float)
+    each = [np.mean(rounds, axis=0) for rounds in apart.values()] if len(apart) > 1 else next(iter(apart.values()))
     told = {}
-    for axis, column in zip(AXES, differences.T, strict=True):
+    for axis, column in zip(AXES, np.transpose(each), strict=True):
         one_sided = min(paired_permutation_test(column), paired_permutation_test(-column))
-        told[axis] = (float(column.mean()), min(1.0, 2 * one_sided), len(pairs))
+        told[axis] = (float(column.mean()), min(1.0, 2 * one_sided), len(each))
     return told

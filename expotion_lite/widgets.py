@@ -176,7 +176,7 @@ class Studio(ipw.VBox):
     def _set_busy(self, busy: bool) -> None:
         for button in self._busy:
             button.disabled = busy
-        self.listen.cancel.disabled = not busy
+        self.listen.cancel.disabled = self.blocking or not busy  # a click would be heard when all is over
 
     def _on_arrived(self, path: Path, recorded: bool) -> None:
         panel = self.source_panel
@@ -265,7 +265,8 @@ class Studio(ipw.VBox):
     def _on_generate(self) -> None:
         source = self._chosen()
         other = self.session.sources.get(self.steer.listens.value)
-        self.say("Making music; it begins to sound after half a second of it.")
+        stop = " To stop it, interrupt the execution (in Colab: Runtime)." if self.blocking else ""
+        self.say(f"Making music; it begins to sound after half a second of it.{stop}")
         with _Streaming(self, source) as hear:
             kept = self.session.generate(
                 source, self.steer.prompt.value, settings=self.steer.settings(), steering=self.steer.steering(),

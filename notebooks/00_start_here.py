@@ -32,7 +32,8 @@
 # **You need** Python with functions and arrays, nothing of music theory, and headphones. How to install is in the
 # [README](../README.md#try-it); started with `make lab`, everything is there.
 #
-# **Privacy:** the video is read and the music is made on the machine that runs this notebook. Nothing of either is sent anywhere.
+# **Privacy:** the video is read and the music is made on the machine that runs this notebook (in Colab, Google's). Nothing of either
+# is sent anywhere else.
 
 # %%
 import matplotlib.pyplot as plt
@@ -81,8 +82,8 @@ Video("out/start.mp4", embed=True, width=320)
 # 4. **Sound:** a decoder turned the codes into audio, and the audio went under the video.
 #
 # The model is *nano*. It has a few million parameters and comes with the library. It has never heard a recording, only
-# short pieces by a procedural band: expect something short, simple and rough, and no record. The same code also runs
-# MusicGen, of which nano is a miniature.
+# short pieces by a *procedural band*, which is a program; so what you heard is short, simple and rough. Nano is a miniature
+# of MusicGen, a published model that makes music from words, and the same code runs both.
 
 # %% [markdown]
 # ## 3. What the computer saw
@@ -91,9 +92,10 @@ Video("out/start.mp4", embed=True, width=320)
 figure = plots.plot_landmark_strip(video, take.landmarks, 3)
 
 # %% [markdown]
-# **Look:** the outline of the face and the nose are light blue, the brows yellow, the eyes green, the lips red-orange. A
-# pink line joins what MediaPipe takes for the shoulders, here on the ring of the suit. The arms are out of the picture. MediaPipe, which finds the points, still guesses where they
-# are, but also says how visible each point is: the doubtful ones are not drawn, and count as missing from here on.
+# **Look:** the outline of the face and the nose are light blue, the brows yellow, the eyes green, the lips red-orange.
+# MediaPipe, a library of Google's, finds the points. A pink line joins what it takes for the shoulders, here on the ring of
+# the suit. The arms are out of the picture; it guesses where they are, but also says how visible each point is: the doubtful
+# ones are not drawn, and count as missing from here on.
 
 # %%
 print("face     ", take.landmarks.face.shape, "frames, points, x y z")
@@ -119,8 +121,9 @@ ax = plots.plot_controls(take.controls)
 print(len(take.controls.channels), "channels in all, some of them here")
 
 # %% [markdown]
-# **Look:** `head pitch` goes up when the chin goes down. `pulse` has a bump wherever the movement that leads, here the nod,
-# turns round. Find the moment when the brows go up highest, then find it in the video.
+# **Look:** `head pitch` goes up when the chin goes down. `pulse` has a bump where the movement that leads turns; here that is
+# the nod, at its lowest point. `motion energy` is how much moves. Find the moment when the brows go up highest, then find it
+# in the video.
 #
 # Now count the bumps, and compare with your prediction.
 
@@ -135,18 +138,19 @@ print(len(nods), "nods, one every", round(float(np.median(np.diff(nods))), 2), "
 # %% [markdown]
 # ## 5. One time axis
 #
-# **Predict:** the dotted lines will mark the bumps of her pulse. If the music follows them, where do new notes begin? And where does the
-# music grow, if it follows how much she moves?
+# **Predict:** the dotted lines will mark the bumps of her pulse. If the music follows them, where do new notes begin? And if it
+# follows how much she moves, where does it grow louder?
 
 # %%
 figure = plots.plot_take(take)
 
 # %% [markdown]
 # **Look** from top to bottom. *Onset strength* is high where something new begins to sound. The *spectrogram* shows which
-# frequencies sound: low ones at the bottom, loud ones bright; a drum is a thin upright line, a held note a level one.
+# frequencies sound: low ones at the bottom, spaced as the ear hears them (the *mel scale*), loud ones bright; a drum is a thin
+# upright line, a held note a level one.
 #
 # - Go from dotted line to dotted line: does something begin there, or close by?
-# - From 4 s on she moves more (`motion energy`). Does the picture below change?
+# - From 4 s on she moves more (`motion energy`). Does the spectrogram change?
 #
 # Do not expect a peak on every line and none between: music has notes between the beats too, and nano makes mistakes.
 
@@ -155,9 +159,8 @@ before, after = np.split(take.audio, [4 * take.sample_rate])
 print("loudness (root mean square) before 4 s", round(before.std(), 3), "and after", round(after.std(), 3))
 
 # %% [markdown]
-# **Explain.** The peaks follow her in this take; the loudness hardly does. With other seeds it does more: with 1 to 5 it grew by 8
-# to 35 % when we measured it, against -9 to 10 % for music that could not see her. *When* is followed far better than *how
-# strongly*.
+# **Explain.** Louder after 4 s may be her doing, or a piece that grows anyhow; peaks on the lines may be luck. The next section
+# looks for what would tell. Over many takes, *when* is followed far better than *how strongly*.
 
 # %% [markdown]
 # ## 6. Change one thing
@@ -215,9 +218,10 @@ for row, each in enumerate([other, take]):
 
 # %% [markdown]
 # **Explain.** A diamond to the right of the grey dots says: this music fits her better than it fits others. If that holds
-# for the first take and not for the one that could not see her, seeing made the difference, *in this pair*. One pair can be
-# luck, good or bad. Run the section again with `{"seed": 1}` and then with `{"seed": 1, "visual_guidance": 0.0}`: does this second
-# pair say the same? What holds over many people and songs is in the [README](../README.md#what-to-expect).
+# for the first take and not for the one that could not see her, this pair speaks for seeing. One pair can be luck, good or
+# bad. For a second, run the section with `change = {"seed": 1}`, then with `{"seed": 1, "visual_guidance": 0.0}`, and note the row
+# *changed* each time: does it say the same? What holds over many people and songs is in the
+# [README](../README.md#what-to-expect).
 
 # %% [markdown]
 # ## Exercises
@@ -331,5 +335,5 @@ for row, each in enumerate([other, take]):
 #
 # Film yourself for ten seconds (face and shoulders, light from the front, large nods), put the file beside this notebook,
 # set `video = "me.mp4"` in section 1 and run everything again; the numbers in the text and the exercises' targets belong to the
-# bundled clip. Film nobody who has not agreed. What you made lies in `notebooks/out/`. Without a notebook, in the
-# activated environment: `expotion-lite generate me.mp4 --prompt "slow sad piano ballad" -o mine.mp4`.
+# bundled clip. Film nobody who has not agreed. What you made lies in `notebooks/out/`. Without a notebook, in this folder and
+# the activated environment: `expotion-lite generate me.mp4 --prompt "slow sad piano ballad" -o mine.mp4`.

@@ -40,7 +40,7 @@ import numpy as np
 import expotion_lite as el
 from expotion_lite import plots
 from expotion_lite.performer import Performance, draw_performer, to_landmarks
-from expotion_lite.smoothing import frame_times, moving_average, savitzky_golay
+from expotion_lite.smoothing import moving_average, savitzky_golay
 
 # %% [markdown]
 # ## 1. Somebody who does one thing at a time
@@ -49,6 +49,7 @@ from expotion_lite.smoothing import frame_times, moving_average, savitzky_golay
 # The library draws such people from a seed, with a camera, a build, and the noise that MediaPipe's points have.
 
 # %%
+# all in the picture and seen from the front; the points tremble a little
 calm = {"face_seen": True, "body_seen": True, "arms_seen": True, "losses_per_s": 0.0, "view_deg": (0.0, 0.0, 0.0)}
 camera = {"eye_span": 0.07, "centre": (0.5, 0.22), "size": (640, 480), "jitter": 0.01}
 person = replace(draw_performer(3), **calm, **camera, resting_smile=0.0)
@@ -75,7 +76,8 @@ ax = plots.plot_controls(controls, ["head_pitch", "head_pitch_velocity", "head_p
 
 # %% [markdown]
 # **Look:** one movement, four readings of it. The *position* says where the chin is, the *velocity* how fast and which way, the
-# *energy* how much is going on, and the *pulse* when it turns. `smile` stays still. What follows builds the first three.
+# *energy* how much is going on, and the *pulse* when it turns: a nod, at its lowest point. `smile` stays still. What follows builds
+# the first three.
 
 # %% [markdown]
 # ## 2. Divide by the body
@@ -116,9 +118,10 @@ print(f"near / far: {pixels:.2f} in pixels, {body:.2f} in eye distances")
 assert abs(pixels - 2) < 0.1 and abs(body - 1) < 0.05
 
 # %% [markdown]
-# **Explain.** A distance of the same body is a ruler that moves closer together with everything else. Which distance? One that no
-# movement changes: the eyes' corners for the head, the shoulders for the arms. When a head turns away, the corners come nearer to each
-# other in the picture; so the library measures them in three dimensions, and takes a high percentile over the whole clip.
+# **Explain.** Half a head both times: about three quarters of the distance of the eyes' corners. A distance of the same body is a
+# ruler that comes nearer together with everything else. Which distance? One that no movement changes: the eyes' corners for the
+# head, the shoulders for the arms. When a head turns away, the corners come nearer to each other in the picture; so the library
+# measures them in three dimensions, and takes a high percentile over the whole clip.
 
 # %% [markdown]
 # ## 3. The speed of a noisy curve
@@ -152,23 +155,25 @@ ax.set(xlabel="time (s)", ylabel="pitch speed (degrees/s)", xlim=(0, 4))
 _ = figure.legend(loc="outside upper center", ncols=2)
 
 # %%
-inside = slice(5, -5)
+inside = slice(5, -5)  # at the ends half a window is missing, and the library takes more from within
 library = savitzky_golay(times, pitch, 0.2, order=2, derivative=1)
 assert np.allclose(by_hand[inside], library[inside], atol=1e-6)
 
 # %% [markdown]
-# **Explain.** A parabola through seven points averages their noise and keeps the bend. This is the filter of Savitzky and Golay
-# (1964); the library's does the same fit at uneven times, for all channels at once. A longer window is calmer and blunter: it rounds
-# off fast turns. Which length is right is a question of how fast people move; 0.2 s is a fifth of these nods.
+# **Explain.** The difference shows the nods, but ragged. A parabola fitted to seven points averages their noise and keeps the
+# bend. This is the filter of Savitzky and Golay (1964); the library's does the same fit at uneven times, for all channels at once.
+# A longer window is calmer and blunter: it rounds off fast turns. Which length is right is a question of how fast people move;
+# 0.2 s is a fifth of these nods.
 
 # %% [markdown]
 # ## 4. Energy
 #
-# How much is going on, whichever way it goes: the root of the mean squared speed over a moment.
+# How much is going on, whichever way it goes: the root of the mean squared speed over a moment. The channel is in the person's own
+# range and has 50 values a second, so the two are compared by their correlation.
 
 # %%
 energy = np.sqrt(moving_average(times, by_hand**2, 0.3))
-centres = frame_times(len(controls.values), controls.frame_rate)
+centres = controls.times
 theirs = controls["head_pitch_energy"]
 
 # %%
@@ -200,15 +205,18 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 # %% [markdown]
 # **Explain.** Divided by their own range (the 95th percentile of how far they go), the two who nod look alike. So does the third,
 # whose *noise* has become a movement as large as a nod. A floor prevents that: nobody is scaled up as if less than 4 degrees were all
-# they have. Half as much as the floor still counts half.
+# they have. Nods of 4 degrees from top to bottom go 2 either side of the middle: half the floor, so they count half.
 #
-# This costs something, too. Who nods hugely and who nods moderately become alike; *how large* somebody moves compared with others is
-# gone. What is left is how large they move now compared with themselves.
+# This costs something, too: *how large* somebody moves compared with others is gone. What is left is how large they move now compared
+# with themselves.
 
 # %% [markdown]
 # ## 6. Which channel reacts to what?
 #
-# Eleven movements, one at a time, and what each does to the channels.
+# Eleven movements, one at a time, and what each does to the channels. `sway` goes from side to side, `bob` moves head and body up
+# and down.
+#
+# **Predict:** which channels will a nod (`pitch`) reach, and which a `bob`?
 
 # %%
 amounts = dict(zip(movements, (12, 12, 12, 0.4, 0.3, 0.3, 1.5, 1.5, 0.8, 0.8, 0.7), strict=True))
@@ -219,19 +227,21 @@ jaw_open pulse motion_energy expression_energy""".split()
 # %%
 table = np.array([[reached[name][channel].std() for channel in shown] for name in movements])
 figure, ax = plt.subplots(figsize=(8, 4.4))
-image = ax.imshow(table, vmin=0, vmax=0.7, cmap="cividis")
-ax.set_xticks(range(len(shown)), [name.replace("_", " ") for name in shown], rotation=60, ha="right")
+image = ax.imshow(table, vmin=0, vmax=0.7, cmap="cividis", aspect="auto")
+names = [name.replace("_", " ") for name in shown]
+ax.set_xticks(range(len(shown)), names, rotation=45, ha="right", rotation_mode="anchor")
 ax.set_yticks(range(len(movements)), [name.replace("_", " ") for name in movements])
 ax.set(xlabel="channel", ylabel="what moves")
 _ = figure.colorbar(image, label="spread of the channel (own range)")
 
 # %% [markdown]
-# **Look** along the rows: most movements light up the one channel that is called like them, and `motion energy` or `expression energy`.
-# Then look for lights where you did not expect any. `bob` moves the head *and* the shoulders, because a body is connected. Does a nod
-# also move the head down?
+# **Look** along the rows: most movements light up the channel called like them, `pulse`, and dimly `motion energy`, which is high
+# all the time here: the table shows how much a channel varies. Then look for lights where you did not expect any. `bob` moves the
+# head *and* the shoulders, because a body is connected. Does a nod also move the head down?
 
 # %% [markdown]
-# Now choose one yourself. The pulse is there for every movement that can lead.
+# Now choose one yourself. The pulse marks the turns of the movement that *leads*: the liveliest of head, shoulders and hands within
+# a few seconds. Expressions never lead.
 
 
 # %%
@@ -248,8 +258,8 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # %% [markdown]
 # ## Exercises
 #
-# **1. No.** Somebody shakes the head. Which position channel spreads most, and by how many times more than `head_pitch`? *Target:
-# `head_yaw`, more than 3 times.*
+# **1. No.** Somebody shakes the head. Which of `head_yaw`, `head_roll`, `head_x` and `head_pitch` has the largest standard
+# deviation in `reached["yaw"]`, and how many times that of `head_pitch`? *Target: `head_yaw`, more than 3 times.*
 
 # %%
 # Your code
@@ -265,8 +275,9 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # </details>
 
 # %% [markdown]
-# **2. A mirror.** Webcams often show you mirrored. Which channels change their sign if the picture was recorded like that? Mirror `near`
-# (`face[:, :, 0]` becomes one minus itself) and correlate `head_x` of both. *Target: below -0.9.*
+# **2. A mirror.** Webcams often show you mirrored. On paper: which channels change their sign if the picture was recorded like that?
+# Then check one: mirror the points of the face in `near` (`face[:, :, 0]` becomes one minus itself), and correlate `head_x` of both.
+# *Target: below -0.9.*
 
 # %%
 # Your code
@@ -283,13 +294,13 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # assert agreement < -0.9
 # ```
 #
-# Everything with a left and a right: x, yaw, roll, tilt. Position channels tell the model left from right; energies and the pulse do not,
-# so music that follows these does not care about mirrors.
+# Everything with a left and a right: x, yaw, roll, tilt, and their velocities; the two wrists change places. Position channels
+# tell the model left from right; energies and the pulse do not, so music that follows these does not care about mirrors.
 # </details>
 
 # %% [markdown]
-# **3. A longer window.** Fit the parabola over 0.2, 0.4, 0.6, 0.8 and 1.0 s. From which on is the largest speed, away from both ends, less
-# than half of that at 0.2 s? *Target: 0.8 s.*
+# **3. A longer window.** Fit the parabola over 0.2, 0.4, 0.6, 0.8 and 1.0 s. From which on is the largest speed, without 20 samples
+# at either end, less than half of that at 0.2 s? *Target: 0.8 s.*
 
 # %%
 # Your code
@@ -340,9 +351,9 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 #
 # ## Limits
 #
-# - One range for a whole clip: somebody who starts shyly and ends wildly has a shy start in these numbers, as it should be, but whose clip
-#   is cut in two is scaled twice.
-# - The floors are set by hand, not learned from people.
+# - One range for a whole clip: somebody who starts shyly and ends wildly has a shy start in these numbers, as it should be. Cut into two
+#   clips, each is scaled by itself.
+# - The floors are set by hand, not learned from people: who can only move less than that is taken for still.
 #
 # ## References
 #

@@ -17,7 +17,7 @@
 #
 # Points tremble, and cameras take 25 pictures a second while the music model wants 50 values. So curves are smoothed and resampled.
 # Both can quietly move things in time, and music that is to meet a nod cannot afford that. Here you build two filters and a resampler,
-# and find out where the published method arrives early.
+# and find out where the published method is early, and where late.
 #
 # **Time:** 10 seconds of computing on two CPU cores, 35 minutes with reading. A GPU would not help.
 #
@@ -98,12 +98,13 @@ _ = axes[0].set_ylabel("angle (degrees)")
 # ## 3. A One Euro filter, by hand
 #
 # A live system cannot look ahead. The One Euro filter (Casiez 2012) goes from sample to sample, and mixes each new one with what it
-# has. Its trick: the faster the movement, the more it trusts the new sample.
+# has. How much of the new one it takes is set by a *cut-off* frequency: what swings more slowly passes, what swings faster is
+# smoothed away. Its trick: the faster the movement, the higher the cut-off (by `beta` times the speed).
 
 
 # %%
 def mix_of(cutoff_hz, step_s):
-    """How much of the new sample to take, 0..1, for a low-pass with this cut-off."""
+    """How much of the new sample to take, 0..1: the usual formula of a first-order low-pass."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff_hz * step_s))
 
 
@@ -111,7 +112,7 @@ def one_euro_by_hand(times, values, min_cutoff_hz=1.0, beta=1.0):
     """Slow when still, quick when moving."""
     level, speed, out = values[0], 0.0, [values[0]]
     for step_s, sample in zip(np.diff(times), values[1:], strict=True):
-        speed += mix_of(1.0, step_s) * ((sample - level) / step_s - speed)
+        speed += mix_of(1.0, step_s) * ((sample - level) / step_s - speed)  # smoothed as well, at 1 Hz
         level += mix_of(min_cutoff_hz + beta * abs(speed), step_s) * (sample - level)
         out.append(level)
     return np.array(out)
@@ -123,7 +124,8 @@ assert np.allclose(one_euro_by_hand(times, measured), one_euro(times, measured))
 # ## 4. Jitter against lag
 #
 # Two numbers tell most of a filter. *Jitter*: how much it still trembles while nothing happens. *Lag*: by which delay of the truth the nods fit
-# the result best.
+# the result best. The library has One Euro and three that look ahead: `moving_average` (a box for the bell), `savgol` (the parabolas of
+# 02) and `kalman` (what moves coasts on; it goes over the clip forwards, then backwards).
 
 
 # %%
@@ -149,14 +151,16 @@ def compare(method, strength):
     ax.plot(times, measured, color="0.8")
     ax.plot(times, truth, "--", color="C6")
     ax.plot(times, filtered, color="C0")
-    ax.set(xlabel="time (s)", title=f"{method}: jitter {jitter(filtered):.2f} degrees, lag {lag_ms(filtered)} ms")
+    ax.set(xlabel="time (s)", ylabel="angle (degrees)")
+    ax.set_title(f"{method}: jitter {jitter(filtered):.2f} degrees, lag {lag_ms(filtered)} ms")
     plt.show()
 
 
 compare("one_euro", 4.0)
 
 # %% [markdown]
-# Move the sliders. **Look** for a setting with a jitter under 0.3 degrees, a lag under 10 ms, and nods of their full size.
+# **Look:** choose a filter, and with *strength* a longer window or a lower cut-off. Is there a setting with a jitter under 0.3
+# degrees, a lag under 10 ms, and nods of nearly their full size?
 
 # %%
 methods = widgets.Dropdown(options=["savgol", "moving_average", "kalman", "one_euro", "none"], description="filter")
@@ -164,7 +168,7 @@ strengths = widgets.FloatSlider(value=3.0, min=1.5, max=8.0, step=0.5, descripti
 _ = widgets.interact(compare, method=methods, strength=strengths)
 
 # %% [markdown]
-# All of them, at eight strengths each, in one picture. On the right stands what is left of the nods' ten degrees.
+# All of them, at eight strengths each, in one picture. On the right stands what is left of the nods' ten degrees (with noise on top).
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True)
@@ -182,9 +186,9 @@ axes[1].set(xlabel="size of the nods (degrees)")
 _ = figure.legend(loc="outside upper center", ncols=4)
 
 # %% [markdown]
-# **Explain.** Three of the four have no lag at any strength: they look ahead. At these speeds there is little to choose between them: each gives
-# up size for calm at nearly the same rate. One Euro keeps the nods large *and* the stillness calm, because it trusts what is fast; it pays with
-# delay, as everybody must who does not know the future.
+# **Explain.** Three of the four have no lag at any strength (the -4 ms are this noise's, filtered or not). Between them there is little
+# to choose: each gives up size for calm at nearly the same rate. One Euro keeps the nods large *and* the stillness calm, because it
+# trusts what is fast; it pays with delay, as everybody must who does not know the future.
 #
 # Our videos are recorded before the music is made, so nobody needs to be late. The library takes parabolas over 0.3 s, where the nods are whole, and
 # leaves some trembling to the model. For a live instrument the choice would be another.
@@ -193,7 +197,8 @@ _ = figure.legend(loc="outside upper center", ncols=4)
 # ## 5. Where is a frame?
 #
 # The music model works in frames of 20 ms. Frame *j* lasts from *j* / 50 s to (*j* + 1) / 50 s, so what belongs to it is the curve's value at its
-# *middle*, (*j* + 0.5) / 50 s. Coarser features have middles of their own. That is all of *half-pixel* resampling:
+# *middle*, (*j* + 0.5) / 50 s. *Features*, what a network says of a video, may be coarser, here 5 a second, and have middles of their
+# own, 0.2 s apart. Reading them off by the middles of both is *half-pixel* resampling:
 
 # %%
 coarse_rate, seconds = 5, 10
@@ -242,15 +247,15 @@ print(f"too early by {early_ms[0]:.0f} ms at the start, by {early_ms[-1]:.0f} ms
 
 # %% [markdown]
 # **Explain.** At the start, frames get features that belong 90 ms later, so everything comes too early; at the end it comes 90 ms too late; only the
-# middle is right. Counted from the feature's *beginning* instead of its middle, as one might, the same mapping runs from 0 to 180 ms early.
-# Either way the error changes over the clip by 0.18 s: a third of a beat at 100 beats a minute, and no constant shift mends it. A model
-# trained on clips of 10 s may learn to undo it for clips of exactly 10 s. Half-pixel resampling has nothing to undo, at any length.
+# middle is right. Counted from the *beginnings* of features and frames, as one might, the same mapping is right at the start and
+# 180 ms late at the end. Either way the error changes by 0.18 s, a third of a beat at 100 beats a minute, and no constant shift mends it.
+# A model trained on clips of 10 s may learn to undo it for clips of exactly 10 s. Half-pixel resampling has nothing to undo.
 
 # %% [markdown]
 # ## 6. The published method beside ours
 #
-# Nods at 100 beats a minute, from a camera with 25 pictures a second. As published, with the angle in place of the features: 5 values a second, here means over windows, then spread
-# with `align_corners`. Ours: smoothed at the camera's own rate, read off at the middles.
+# Nods at 100 beats a minute, from a camera with 25 pictures a second. *Published*: 5 values a second, spread with `align_corners`; for
+# features we take means of the angle over 0.2 s. *Ours*: smoothed at the camera's own rate, read off at the middles.
 
 # %%
 video = np.arange(0, 10, 1 / 25)
@@ -266,7 +271,7 @@ for ax, (start, end) in zip(axes, [(0, 2), (8, 10)], strict=True):
     ax.plot(video, nod, "--", color="C6", label="truth")
     ax.plot(middles, published, color="C1", label="published")
     ax.plot(middles, ours, color="C0", label="ours")
-    ax.set(xlim=(start, end), xlabel="time (s)")
+    ax.set(xlim=(start, end), xticks=range(start, end + 1), xlabel="time (s)")
 axes[0].set_ylabel("angle (degrees)")
 _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
@@ -295,7 +300,7 @@ figure, ax = plt.subplots(figsize=(8, 2.4))
 ax.plot(middles, filled, color="C1", label="filled")
 ax.plot(middles, seen, color="C0", label="seen")
 ax.set(xlabel="time (s)", ylabel="angle (degrees)")
-_ = ax.legend(loc="upper right")
+_ = ax.legend(loc="center", bbox_to_anchor=(0.68, 0.5))
 print("gaps before:", np.isnan(seen).sum(), "frames, after:", np.isnan(filled).sum())
 
 # %% [markdown]

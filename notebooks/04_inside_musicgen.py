@@ -49,8 +49,8 @@ from expotion_lite.sampling import Condition, choose, encode_prompts, guidance_r
 # %% [markdown]
 # ## 1. From samples to vectors
 #
-# Six seconds by the procedural band that *nano* learned from; nano has never heard this piece. Part of every MusicGen is a *codec*,
-# EnCodec. Its encoder, a convolutional network, turns each *frame* of 20 ms into a vector.
+# Six seconds by the procedural band that *nano* learned from; nano has never heard this piece. Part of every MusicGen is EnCodec, a
+# *codec*: it packs sound and unpacks it. Its encoder, a convolutional network, turns each *frame* of 20 ms into a vector.
 
 # %%
 musicgen = el.load("nano")
@@ -73,7 +73,7 @@ print(audio.shape[1], "samples became", len(vectors), "vectors of", vectors.shap
 # the *code*, and a frame is one choice. One table is coarse. So a second describes what the first left over, a third what the second
 # left over: *residual vector quantisation*.
 #
-# **Predict:** how many different frames can four tables together tell apart? How many rows would a single table need for that?
+# **Predict:** how many different frames can four tables of *R* rows tell apart? How many rows would a single table need for that?
 
 # %%
 tables = [layer.codebook.embed for layer in codec.quantizer.layers]
@@ -203,15 +203,16 @@ _ = axes[1].set_title("the number in a field is its frame")
 # %% [markdown]
 # **Look** up step 5 on the right: it writes the frames 5, 4, 3 and 2. A piece of *T* frames takes *T* + 3 steps.
 #
-# For steering, remember: *codebook k at step s belongs to frame s - k*. The video's row for frame *s* will be added at step *s*,
+# For steering, remember: *codebook k at step s belongs to frame s - k*. What a video says of frame *s* will be added at step *s*,
 # just in time for the first codebook, on which the others build. The last one then still writes what sounds 60 ms earlier.
 
 # %% [markdown]
 # ## 4. What may come next
 #
-# The words of a prompt become vectors, one for each piece of a word. The decoder, a transformer, reads step by step: each code has a
-# learned vector, and those of a step are added up, with one for its position. (This sum has room for one more term, the video's.) It
-# looks back at all earlier steps and at the words, and answers with *logits*, a number for each row of each table.
+# The words of a prompt become vectors, one for each piece of a word and one for the end. The decoder, a transformer, reads step by
+# step: each code has a learned vector, and those of a step are added up, with one for its position. (This sum has room for one more
+# term, the video's.) It looks back at all earlier steps and at the words, and answers with *logits*, a number for each row of each
+# table.
 #
 # Let it read two seconds of the piece above and say what comes next.
 
@@ -283,7 +284,7 @@ def write(n_frames, pick):
         chosen = pick(decoder.step(steps[..., step : step + 1]))
         for k in range(n_codebooks):
             if 0 <= step - k < n_frames:
-                steps[:, k, step + 1] = chosen[:, k]
+                steps[:, k, step + 1] = chosen[:, k]  # one further on: the first column is pads
     return undelay(steps[..., 1:])
 
 
@@ -311,7 +312,8 @@ for ax, written, name in [(axes[0], greedy, "greedy"), (axes[1], sampled, "sampl
 # %% [markdown]
 # ## 6. Guidance
 #
-# How strongly should the words count? Ask in two rows, with the words and without, and go on in the direction of the difference.
+# How strongly should the words count? Ask twice, with the words and without (two rows of one batch), and go on in the direction of
+# the difference.
 #
 # **Predict:** a code is a little likelier with the words than without. What becomes of it at guidance 2, 3, 4? Can it fall again?
 
@@ -383,7 +385,7 @@ hear()
 _ = widgets.interact_manual(  # when the button is pressed
     hear,
     prompt=["slow piano ballad", "techno with drums", prompt],
-    temperature=widgets.FloatSlider(value=1.0, min=0.2, max=2.0, step=0.1),
+    temperature=widgets.FloatSlider(value=1.0, min=0.2, max=2.0, step=0.1, style={"description_width": "initial"}),
     guidance=widgets.FloatSlider(value=0.0, min=0.0, max=8.0, step=0.5),
     seed=widgets.IntSlider(value=0, min=0, max=9),
 )

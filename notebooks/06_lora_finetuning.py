@@ -42,7 +42,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
-import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -351,7 +350,7 @@ def so_far():
     """Draw the log, if there are held-out losses in it."""
     rows, judged = read_log()
     if judged:
-        figure, axes = plt.subplots(1, 3, figsize=(8, 2.8))
+        figure, axes = plt.subplots(1, 3, figsize=(8, 2.8), sharex=True)
         axes[0].plot(column(rows, "step"), column(rows, "loss"), color="0.4")
         for key, name, style in [("", "own", "o-"), ("_shuffled", "another's", "s--"), ("_none", "none", "^:")]:
             steps, losses = column(judged, "step"), column(judged, "held_out_loss" + key)
@@ -402,7 +401,7 @@ so_far()
 assert job.done(), "It is still learning. Wait half a minute, then run this cell and those after it."
 model, description = job.result()
 adapter.save_adapter(model, description, "out/my_adapter")
-print({file.name: f"{file.stat().st_size / 1e3:,.0f} kB" for file in Path("out/my_adapter").iterdir()})
+print({file.name: f"{file.stat().st_size / 1e3:,.1f} kB" for file in Path("out/my_adapter").iterdir()})
 yours = load_musician("nano", "out/my_adapter")  # a fresh nano, and what was saved
 with torch.no_grad():
     assert torch.allclose(ask(yours.peft_model, batch), ask(model, batch), atol=1e-5)
@@ -453,25 +452,6 @@ for ax, (name, made) in zip(axes, music.items(), strict=True):
 #
 # **Explain.** This clip proves nothing, whichever way it went. One piece can be luck, and six are few: how many it takes, and how to tell luck
 # from seeing, is the subject of [08_does_it_work](08_does_it_work.ipynb).
-#
-# How loud must your adapter be? Look for the guidance at which notes begin at the lines, and for that at which the music suffers.
-
-
-# %%
-def hear(visual_guidance=4.0, person=0):
-    """Five seconds by your adapter."""
-    settings = el.Settings(visual_guidance=visual_guidance)
-    audio = to_audio(musicgen, play(yours, [prompts[person]], [people[person]], settings)[0])
-    plot_onsets(audio, rate, marks=pulse_times(people[person])).set_title(f"visual guidance {visual_guidance:g}")
-    plt.show()
-    display(Audio(audio, rate=rate))
-
-
-hear()
-
-# %%
-strength = widgets.FloatSlider(value=8.0, min=0.0, max=16.0, step=1.0, description="guidance")
-_ = widgets.interact_manual(hear, visual_guidance=strength, person=widgets.IntSlider(value=0, min=0, max=5))
 
 # %% [markdown]
 # ## Exercises
@@ -568,4 +548,4 @@ _ = widgets.interact_manual(hear, visual_guidance=strength, person=widgets.IntSl
 # The model as an instrument: [07_play_it](07_play_it.ipynb).
 #
 # Your adapter plays for any video: `el.generate("me.mp4", "happy rock", adapter="out/my_adapter", visual_guidance=8)`. To go on from the bundled
-# one instead, for as long as you like: `expotion-lite finetune synthetic -o longer --minutes 20`.
+# one instead, for as long as you like: `expotion-lite finetune synthetic --start bundled -o longer --minutes 20`.

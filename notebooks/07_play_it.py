@@ -140,7 +140,8 @@ def play_along(frames_a_second=40, lead_s=0.5):
 play_along()
 
 # %%
-_ = widgets.interact(play_along, frames_a_second=(20, 120, 5), lead_s=(0.0, 6.0, 0.25))
+rates = widgets.IntSlider(value=40, min=20, max=120, step=5, description="frames/s")
+_ = widgets.interact(play_along, frames_a_second=rates, lead_s=(0.0, 6.0, 0.25))
 
 # %% [markdown]
 # **Look** where the dashed line is above the steps: the ear wants what is not there. Both lines have a slope. If the steps are the
@@ -242,7 +243,8 @@ assert np.array_equal(again.take.codes, kept.take.codes)
 # ## 7. The studio
 #
 # The same functions, with buttons, and with your webcam. It needs a browser: JupyterLab at `localhost`, or Colab. VS Code gives notebooks no
-# camera; everything else works there, too. What you record stays in the folder `recordings` on this machine.
+# camera; everything else works there, too. What you record stays in the folder `recordings` on the machine that runs this notebook (in
+# Colab, Google's).
 #
 # 1. Record ten seconds: first nod to the clicks, then without them.
 # 2. Press Generate. Keep the seed, change one knob, press it again. Compare A and B.

@@ -107,8 +107,8 @@ _ = figure.legend(loc="outside upper center", ncols=4)
 
 # %% [markdown]
 # **Explain.** Enough clicks meet every beat of everybody: recall alone rewards busy music. So does the beat alignment score of dance
-# research, which asks only how near the nearest click is. The F-measure makes superfluous beats pay. But no score is 0 for music
-# that knows nothing: each needs a control.
+# research, which asks only how near the nearest click is. The F-measure rises with them, too, but only until superfluous beats
+# cost more than they find. No score is 0 for music that knows nothing: each needs a control.
 
 # %% [markdown]
 # ## 2. The shuffled control
@@ -343,7 +343,6 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 #
 # **Explain.** The band's own F is below 1 because a program that looks for beats may miss them, and the codec costs something. Its
 # correlations are lower still: notes also fall between the turns of a motion, and people move early, late, or on every second beat.
-# What lies between squares and ceiling can be won.
 
 # %% [markdown]
 # ## 6. By ear, and blind
@@ -359,7 +358,7 @@ seconds = el.probe(video).duration_s
 her = el.extract_controls(el.extract_landmarks(video, progress=False), duration_s=seconds)
 
 # %%
-songs, strangers, _ = evaluation.held_out(n_pairs, seconds, first=n_people, band=band)
+_, strangers, _ = evaluation.held_out(n_pairs, seconds, first=n_people, band=band)
 prompts = ["happy rock with guitar, bass and drums", "techno with synth lead and drums", "folk with bass and drums"]
 codes = play(musician, prompts * 2, [her] * n_pairs + strangers, el.Settings())
 takes = [finish(to_audio(musicgen, each), rate, seconds) for each in codes]
@@ -401,8 +400,8 @@ def press(button):
 buttons = [widgets.Button(description=f"{letter} fits her") for letter in "AB"]
 for button in buttons:
     button.on_click(press)
-players = widgets.interactive_output(listen, {"pair": chosen})
-display(widgets.VBox([chosen, players, widgets.HBox([*buttons, said])]))
+players = widgets.interactive(listen, {"manual": True, "manual_name": "show this pair"}, pair=chosen)
+display(widgets.VBox([players, widgets.HBox([*buttons, said])]))
 
 # %% [markdown]
 # Who guesses is right half of the time. p is how often guessing gets at least as many right: the upper tail of a *binomial*
@@ -459,9 +458,6 @@ assert enough == 37
 # **Explain.** Thirty-seven pairs give four chances in five to prove that somebody is right in 70 %; 60 % would take more than 150.
 # (The curves have teeth because answers are whole numbers.) And they must be 37 *pairs*: thirty listeners to the same three pairs
 # are the ten clips of one person again.
-#
-# Now look: `[song.tempo_bpm for song in songs]` are the strangers' tempos; hers is 100. To leave out a stranger who moves about as fast
-# would be fine, had you said so before listening.
 
 # %% [markdown]
 # ## Exercises
@@ -503,8 +499,7 @@ assert enough == 37
 # ```
 #
 # A random order gives everybody their own music once in ten times, hence the whole table's mean. The order as it was counts as
-# one more, hence the 1: p is never 0. This p asks whether it matters at all whose music it is; that a few are not followed weighs
-# less here than with signs.
+# one more, hence the 1: p is never 0. This p asks whether it matters at all whose music it is.
 # </details>
 
 # %% [markdown]

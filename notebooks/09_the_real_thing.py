@@ -232,8 +232,8 @@ _ = figure.legend(loc="outside right center")
 #
 # **Explain.** Memory sets the bound; how near one comes is up to the arithmetic. Half precision is faster where the processor has
 # instructions for it. Elsewhere it is imitated, many times slower, and saves memory only. Three rows read the weights once: where
-# reading is what takes the time, they cost little more than one. On a GPU, starting hundreds of small operations a step takes time,
-# too.
+# reading takes the time, they cost little more than one; where they cost nearly three times as much, arithmetic does. On a GPU,
+# starting hundreds of small operations a step takes time, too.
 #
 # From here on the default: float32 on a CPU, float16 on a GPU.
 
@@ -291,8 +291,8 @@ data.check_split(train, held_out)
 print("codes", moves.codes.shape, "controls", moves.controls.shape, "held out", len(held_out))
 
 # %% [markdown]
-# **Explain.** One takes the song from the name, the other from the sound. The published split
-# tests on songs that were trained on; `split` does not.
+# **Explain.** One takes the song from the name, the other from the sound. The published split tests on songs that were
+# trained on; `split` does not.
 
 # %% [markdown]
 # ## 5. Adapter and LoRA
@@ -486,9 +486,7 @@ for seconds in (30, 10):
 # | model | MusicGen large, 48 layers of 2048 | small, or nano |
 # | sees | vectors of two large networks, 5 a second | named curves, 50 a second |
 # | enters | in every layer's attention, through a gate that starts at 0 | added once, at the decoder's input; LoRA listens |
-# | trains | 55 M parameters, most of them tables of positions | what section 5 counted |
 # | guides by | words | words and video, each |
-# | training | batches of 10 on each of 4 GPUs, about 840 to 2,100 steps | section 8 |
 # | split | clips at random, songs shared | no song, no person shared |
 #
 # A larger model should make better *music*. Whether it follows people better, only a control experiment tells
@@ -516,24 +514,7 @@ for seconds in (30, 10):
 # </details>
 
 # %% [markdown]
-# **2. Rank.** LoRA's size grows with the rank. At which of 4, 8, 16 ... 256 does it first exceed a tenth of the decoder? *Target:
-# 128.*
-
-# %%
-# Your code
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# share = {r: layers * 26 * r * width / decoder_size for r in (4, 8, 16, 32, 64, 128, 256)}
-# print({r: f"{each:.1%}" for r, each in share.items()})
-# assert next(r for r, each in share.items() if each > 0.1) == 128
-# ```
-# </details>
-
-# %% [markdown]
-# **3. The large one.** MusicGen large has 48 layers of 2048. How many GB are its decoder's weights in half precision, and how many
+# **2. The large one.** MusicGen large has 48 layers of 2048. How many GB are its decoder's weights in half precision, and how many
 # steps a second could a T4 make at most? *Target: 6 to 7 GB; more than 50.*
 
 # %%

@@ -83,9 +83,9 @@ def test_means_are_of_a_takes_own_ratings():
 
 def test_a_difference_is_proven_by_pairs_only():
     """Each pair is of one listener in one round; what has no partner is left out."""
-    ratings = [said(who, n, take, s) for who in "xyz" for n in (1, 2, 3) for take, s in (("a", 4), ("b", 2))]
-    difference, p, pairs = compare([*ratings, said("x", 4, "a", 1)], "a", "b")["text adherence"]
-    assert (difference, pairs) == (2.0, 9) and p < 0.01
+    ratings = [said("x", n, take, s) for n in range(9) for take, s in (("a", 4), ("b", 2))]
+    difference, p, rounds = compare([*ratings, said("x", 9, "a", 1)], "a", "b")["text adherence"]
+    assert (difference, rounds) == (2.0, 9) and p < 0.01
     back, same_p, _ = compare(ratings, "b", "a")["text adherence"]
     assert back == -2.0 and same_p == pytest.approx(p, abs=0.01)
     rng = np.random.default_rng(0)
@@ -93,3 +93,11 @@ def test_a_difference_is_proven_by_pairs_only():
     assert compare(guessed, "a", "b")["musicality"][1] > 0.05
     with pytest.raises(ExpotionError, match="No round holds both"):
         compare(ratings, "a", "nobody")
+
+
+def test_of_several_listeners_each_counts_once():
+    """However often somebody listens, that is one person."""
+    diligent = [said("x", n, take, s) for n in range(20) for take, s in (("a", 5), ("b", 1))]
+    once = [said(who, 1, take, s) for who in "yz" for take, s in (("a", 2), ("b", 3))]
+    difference, p, people = compare([*diligent, *once], "a", "b")["creativity"]
+    assert people == 3 and difference == pytest.approx((4 - 1 - 1) / 3) and p > 0.5

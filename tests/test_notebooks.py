@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import jupytext
+import matplotlib
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import colab  # noqa: E402
 
-from notebooks import COLAB_TAG, TO_DO, for_colab, solutions_of, with_colab  # noqa: E402
+from notebooks import COLAB_CELL, COLAB_TAG, TO_DO, for_colab, solutions_of, with_colab  # noqa: E402
 
 
 def test_every_notebook_has_its_script():
@@ -109,17 +112,51 @@ def test_a_repository_gives_a_badge_and_an_install_before_any_import_and_none_ta
     assert f"/github/OWNER/NAME/blob/v1/notebooks/{path.name})" in title.source.split("\n\n")[1]
     first = next(cell for cell in cells if cell.cell_type == "code")
     assert COLAB_TAG in first.metadata["tags"] and "import expotion_lite" not in first.source
-    assert "    !git clone --quiet --depth 1 --branch v1 https://github.com/OWNER/NAME expotion-lite" in first.source
+    assert "--branch v1" in first.source and '"https://github.com/OWNER/NAME"' in first.source
+    ast.parse(given)  # so that the .py stays one that ruff and Python read
 
 
-def test_colab_keeps_what_it_brings(monkeypatch):
+def test_a_repository_gives_a_cell_that_does_nothing_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(COLAB_CELL.format(tag="v1", repository="https://github.com/OWNER/NAME"), {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_colab_keeps_what_it_brings_and_works_where_the_notebooks_are(monkeypatch, tmp_path, capsys):
     ran = []
-    monkeypatch.setattr(colab.subprocess, "run", lambda words, check: ran.append((words, _constraints(words))))
+
+    def run(words, **_):
+        ran.append((words, _constraints(words)))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(colab.subprocess, "run", run)
+    monkeypatch.setattr(colab, "installed", dict)  # as if nothing were there yet
     monkeypatch.setattr(sys, "path", list(sys.path))
-    colab.main()
-    (library, kept), (carriers, _) = ran
-    assert library[-1] == f"{ROOT}[notebooks,eval]" and f"torch=={version('torch')}" in kept.split()
+    monkeypatch.chdir(tmp_path)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        colab.main()
+        assert matplotlib.rcParams["figure.figsize"] == [8, 4]
+    assert Path.cwd() == ROOT / "notebooks"
+    (carriers, _), (library, kept) = ran
+    assert library[-1] == f"{ROOT}[eval]" and f"torch=={version('torch')}" in kept.split()
+    assert {re.split("[<>=]", word)[0] for word in library} >= {"anywidget", "ipywidgets"}
     assert "--no-deps" in carriers and all("==" in word for word in carriers[-2:])
+    assert "Restart" not in capsys.readouterr().out
+
+
+def test_colab_says_why_pip_could_not_and_when_a_restart_is_needed(monkeypatch, tmp_path):
+    failed = SimpleNamespace(returncode=1, stderr="ERROR: no such luck")
+    monkeypatch.setattr(colab.subprocess, "run", lambda words, **_: failed)
+    monkeypatch.chdir(tmp_path)
+    before = colab.installed()
+    with monkeypatch.context() as bare:
+        bare.setattr(colab, "installed", dict)
+        with pytest.raises(RuntimeError, match="no such luck"):
+            colab.main()
+    assert Path.cwd() == tmp_path  # so that the cell tries again
+    assert colab.replaced(before) == []
+    assert colab.replaced(before | {"numpy": "1.0", "jupyterlab": "1.0"}) == ["numpy"]  # the other is not loaded
 
 
 def _constraints(words: list[str]) -> str:

@@ -17,6 +17,10 @@ from packaging.specifiers import SpecifierSet
 import expotion_lite
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+from colab_check import COLAB  # noqa: E402
+
 PACKAGE = ROOT / "expotion_lite"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 HEAVY = {
@@ -115,20 +119,6 @@ def _imports(path: Path) -> set[str]:
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0]
     return {name.partition(".")[0] for name in names}
-
-
-# Google Colab's package list of August 2026. Installing there must replace nothing that is present.
-COLAB = {
-    "torch": "2.11.0",
-    "transformers": "5.15.0",
-    "peft": "0.20.0",
-    "accelerate": "1.14.0",
-    "numpy": "2.1.3",
-    "librosa": "0.11.0",
-    "ipywidgets": "7.7.1",
-    "ipykernel": "6.17.1",
-    "anywidget": "0.9.21",
-}
 
 
 @pytest.mark.parametrize(("name", "version"), COLAB.items())

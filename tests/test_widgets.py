@@ -325,6 +325,14 @@ def test_the_studio_makes_compares_exports_and_remakes(studio, tmp_path):
     assert "exactly the take" in studio.status.value and len(studio.session.takes) == 3
 
 
+def test_a_studio_that_blocks_says_how_to_stop_it(studio):
+    said = []
+    studio.status.observe(lambda change: said.append((change.new, studio.listen.cancel.disabled)), "value")
+    studio.listen.button.click()
+    studio.status.unobserve_all("value")
+    assert "interrupt" in said[0][0] and "Kept" in said[-1][0] and all(disabled for _, disabled in said)
+
+
 def test_the_studio_says_on_one_line_what_cannot_be(studio, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"nothing of a film")
     recorder = studio.source_panel.recorder

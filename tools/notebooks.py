@@ -30,13 +30,17 @@ BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.
 GPU = ("09_the_real_thing",)  # lessons for which Colab should offer one
 COLAB_TAG = "colab"
 COLAB_CELL = """\
-# For Google Colab: brings the library, and keeps the versions that Colab has. Elsewhere this does nothing.
-import os, sys
+# In Google Colab this brings the lesson's files and what they need. Elsewhere it does nothing.
+import os
+import runpy
+import subprocess
+import sys
 
 if "google.colab" in sys.modules and not os.path.exists("matplotlibrc"):
-    # !git clone --quiet --depth 1 --branch {tag} {repository} expotion-lite
-    # %cd -q expotion-lite/notebooks
-    # %run ../tools/colab.py
+    if not os.path.exists("expotion-lite"):
+        clone = "git -c advice.detachedHead=false clone --quiet --depth 1 --branch {tag}"
+        subprocess.run([*clone.split(), "{repository}", "expotion-lite"], check=True)
+    runpy.run_path("expotion-lite/tools/colab.py", run_name="__main__")
 """
 TO_DO = "# Your code"
 HEADER = """# Solutions: {title}
