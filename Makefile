@@ -54,13 +54,12 @@ browser:
 	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
 	    || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } || true
 
-# One run of pytest over everything, so that its closing line counts everything. Two files at a time, each on one core:
-# that takes half the time on two cores, and 4 GB of memory.
+# One run of pytest over everything, so that its closing line counts everything. One test at a time: side by side, two
+# processes that compile librosa's functions into one cache crash (numba).
 test: setup browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbmake --nbmake-timeout=60 \
-	    expotion_lite tests $(NOTEBOOKS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=60 expotion_lite tests $(NOTEBOOKS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -45,15 +45,24 @@ def held_out(n: int, duration_s: float, first: int = 0, band: Band = BANDS["firs
     return [piece for piece, _ in pairs], [controls for _, controls in pairs], captions
 
 
-def make_music(musician: Musician, prompts: list[str], controls: list, settings: Settings, batch: int = 16) -> list:
-    """Audio for each prompt and controls, `batch` at a time. Returns a list of (N,) float32."""
+def make_music(
+    musician: Musician,
+    prompts: list[str],
+    controls: list,
+    settings: Settings,
+    *,
+    batch: int = 16,
+    progress: bool = True,
+) -> list:
+    """Audio for each prompt and controls, `batch` at a time; `progress` counts them. Returns a list of (N,) float32."""
     from .generation import play, to_audio
 
     audio = []
     for i in range(0, len(prompts), batch):
         codes = play(musician, prompts[i : i + batch], controls[i : i + batch], settings)
         audio += [to_audio(musician.musicgen, each) for each in codes]
-        print(f"  {len(audio)} of {len(prompts)} clips", file=sys.stderr, flush=True)
+        if progress:
+            print(f"  {len(audio)} of {len(prompts)} clips", file=sys.stderr, flush=True)
     return audio
 
 

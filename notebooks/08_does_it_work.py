@@ -123,7 +123,7 @@ rate, band = musicgen.sample_rate, band_of(musicgen)
 pieces, controls, captions = evaluation.held_out(n_people, 8.0, band=band)
 
 # %%
-music = evaluation.make_music(musician, captions, controls, el.Settings())
+music = evaluation.make_music(musician, captions, controls, el.Settings(), progress=False)
 print(captions[0])
 Audio(music[0], rate=rate)
 
@@ -472,7 +472,8 @@ assert enough == 37
 # <details><summary>Solution</summary>
 #
 # ```python
-# unseeing = evaluation.make_music(musician, captions, controls, el.Settings(visual_guidance=0.0))
+# cannot_see = el.Settings(visual_guidance=0.0)
+# unseeing = evaluation.make_music(musician, captions, controls, cannot_see, progress=False)
 # blind_table = evaluation.score(unseeing, rate, pieces, controls)["beat F-measure"]
 # blind = np.subtract(*metrics.against_others(blind_table))
 # print(blind.mean(), metrics.bootstrap_interval(blind), flip_test(blind, all_signs(n_people)))

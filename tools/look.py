@@ -31,6 +31,10 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 SERVER = ["--no-browser", "--allow-root", "--ip=127.0.0.1", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
           "--LabApp.expose_app_in_browser=True"]  # fmt: skip
+SETTINGS = {
+    "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is on the page, whether in view or not
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # and no question over them
+}
 SHOWN = ".jp-CodeCell:has(.jp-OutputArea-child), .jp-MarkdownCell:has(table, mjx-container, img)"
 RUN = """async () => {
   const panel = window.jupyterapp.shell.currentWidget;
@@ -70,9 +74,10 @@ def serve(folder: Path) -> tuple[subprocess.Popen, str]:
     """Start JupyterLab on copies of the lessons in `folder`. Returns the server and its address."""
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns("out", ".*"))
     shutil.copytree(ROOT / "figures", folder / "figures")
-    settings = folder / ".settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(json.dumps({"windowingMode": "none"}))  # every cell is on the page, whether in view or not
+    for name, setting in SETTINGS.items():
+        file = folder / ".settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(setting))
     places = {"JUPYTER_CONFIG_DIR": ".config", "JUPYTERLAB_SETTINGS_DIR": ".settings"}
     environment = os.environ | {name: str(folder / place) for name, place in places.items()}
     with socket.socket() as probe:
