@@ -319,7 +319,7 @@ def ratings_table(ratings: list[Rating]) -> str:
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     said = f"Ratings: {len(ratings)}, all by one listener."
     if apart:
-        said += f" In brackets are 95 % intervals. Pairs: {len(ratings) // 2}; p is two-sided."
+        said += f" In brackets are 95 % intervals. Pairs: {apart[AXES[0]][2]}; p is two-sided."
     return (
         f"<table class='el-scores'><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
         f"<p class='el-hint'>{said}</p>"

@@ -87,6 +87,7 @@ class Studio(ipw.VBox):
         self.listen, self.takes, self.blind = ListenPanel(self.status), TakesPanel(), ListeningPanel()
         self.see.timeline.key = self.listen.sound.key = uuid4().hex
         self._test: ListeningTest | None = None
+        self._tested: list[tuple[Kept, float]] = []  # its takes, and how loud they are played
         self._cancel, self._worker = threading.Event(), None
         self._later: list[tuple[Any, ...]] = []  # what arrived while something else was going on
         self._pictures: dict[str, bytes] = {}
@@ -337,7 +338,11 @@ class Studio(ipw.VBox):
         if self._test is None:
             raise ExpotionError("Begin a blind test first.")
         self._test.rate(self.blind.scores())
-        save_ratings(self.blind.place.value, self._test.ratings[-1:])
+        try:
+            save_ratings(self.blind.place.value, self._test.ratings[-1:])
+        except ExpotionError:
+            self._test.ratings.pop()  # what is heard and asked is still the same take
+            raise
         if self._test.current is None:
             return self._end_test()
         return self._ask()

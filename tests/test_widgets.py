@@ -386,6 +386,10 @@ def test_a_blind_test_gives_nothing_away_until_it_is_over(studio, tmp_path):
         assert "from 1 to 5" in studio.status.value, "nothing was chosen yet"
         for answer in panel.answers.values():
             answer.value = number
+        place, panel.place.value = panel.place.value, str(tmp_path)
+        panel.next.click()
+        assert "cannot be read" in studio.status.value and f"Number {number} of 4" in panel.asked.value
+        panel.place.value = place
         panel.next.click()
         assert len(read_ratings(panel.place.value)) == number, "kept at once"
     assert panel.questions.layout.display == "none" and all(name in panel.result.value for name in names[:2])

@@ -5,8 +5,8 @@
 `take` is made from the bundled clip with the defaults; `landmarks` shows what was seen in it; `prompts` shows what the
 model makes of five prompts without a video; `training` has a panel for each stage in the given logs; `codec` shows what
 a codec of the full band keeps of four pieces; `studio` photographs the studio in Chromium, while it is tested;
-`alignment`, `rendered`, `results` and `guidance` are drawn from the .json beside them, which the command named in
-`MEASURED` measured. Without names, those for which all is given. Three minutes of one CPU core.
+`alignment` (`make evaluate`), `rendered` (`python -m expotion_lite.rendered`), `results` and `guidance` (`make
+experiments`) are drawn from the .json that these commands wrote. Without names, those for which all is given.
 """
 
 from __future__ import annotations
@@ -32,12 +32,7 @@ STAGES = {
     "language": "language model",
     "adapter": "adapter",
 }
-MEASURED = {  # a figure that a measurement draws -> what measures it
-    "alignment": "make evaluate",
-    "rendered": "python -m expotion_lite.rendered",
-    "results": "make experiments",
-    "guidance": "make experiments",
-}
+MEASURED = ("alignment", "rendered", "results", "guidance")  # drawn from numbers
 
 
 def main() -> None:
@@ -46,7 +41,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which (default: all that can be drawn)")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--adapter", default="bundled")
-    parser.add_argument("--log", type=Path, nargs="*", default=[ROOT / "figures" / "training.jsonl"],
+    parser.add_argument("--log", type=Path, nargs="+", default=[ROOT / "figures" / "training.jsonl"],
                         help="log.jsonl of trainings (default: %(default)s)")  # fmt: skip
     parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a codec of the full band")
     parser.add_argument("--output", type=Path, default=ROOT / "figures", help="folder (default: %(default)s)")
@@ -55,11 +50,11 @@ def main() -> None:
         "take": lambda: plot_take(options.model, options.adapter),
         "landmarks": plot_landmarks,
         "prompts": lambda: plot_prompts(options.model),
+        "training": lambda: plot_log(options.log),
+        "studio": lambda: photograph_studio(options.output),
     }
-    drawn["training"] = lambda: plot_log(options.log)
     if options.codec:
         drawn["codec"] = lambda: plot_codec(options.codec)
-    drawn["studio"] = lambda: photograph_studio(options.output)
     for name in MEASURED:
         if (options.output / f"{name}.json").exists():
             drawn[name] = lambda name=name: plot_measured(name, options.output)

@@ -96,7 +96,7 @@ class Engine {
   /** Go on from another place, if what sounds is all there. */
   seek(at) {
     const slot = this.which ?? Object.keys(this.slots)[0];
-    if (slot && !(this.live && this.position() < this.total && this.received < this.total - 0.1)) this.play(slot, at);
+    if (slot && !(this.live && !this.ended)) this.play(slot, at);
   }
   choose(slot) {
     if (this.which === null || this.position() >= this.total) return this.play(slot);
