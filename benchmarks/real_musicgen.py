@@ -27,7 +27,7 @@ from transformers import (
 from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
 from expotion_lite.musicgen import NANO, decode, load
-from expotion_lite.nano_evaluation import peak_mb
+from expotion_lite.report_rows import peak_mb
 from expotion_lite.sampling import Condition, encode_prompts, sample_codes
 from expotion_lite.settings import Settings
 

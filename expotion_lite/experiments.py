@@ -172,8 +172,8 @@ def measure(audio: list[np.ndarray], sample_rate: int, stage: Stage, pulses: lis
 
     pulses: (T,) of everybody, by whose motion the music should begin its notes.
     """
+    from .judges import embeddings
     from .musicnn import tag
-    from .nano_evaluation import embeddings
 
     n, scores = len(audio), {name: [] for name in COLUMNS if name != "tag adherence"}
     for i, (clip, piece) in enumerate(zip(audio, stage.pieces, strict=True)):

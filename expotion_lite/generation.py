@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -226,6 +227,25 @@ def play(
             musician.musicgen, musician.decoder, condition, n_frames, settings, progress=report, cancel=cancel
         )
     return codes.cpu().numpy()
+
+
+def sing(
+    musicgen: MusicGen, prompts: list[str], *, duration_s: float = 10.0, batch: int = 20, **settings: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Music for N prompts without a video, `batch` at a time. Returns (audio (N, samples), codes (N, K, T))."""
+    import torch
+
+    from .decoding import StepDecoder
+    from .musicgen import decode
+    from .sampling import Condition, encode_prompts, sample_codes
+
+    decoder, codes = StepDecoder(musicgen.model.decoder), []
+    for i in range(0, len(prompts), batch):
+        text = Condition(*encode_prompts(musicgen, prompts[i : i + batch]))
+        chosen = Settings(seed=i, **settings)
+        codes.append(sample_codes(musicgen, decoder, text, round(duration_s * musicgen.frame_rate), chosen))
+        print(f"  {min(i + batch, len(prompts))} of {len(prompts)} clips", file=sys.stderr, flush=True)
+    return np.concatenate([decode(musicgen, part).numpy() for part in codes]), torch.cat(codes).cpu().numpy()
 
 
 def to_audio(musicgen: MusicGen, codes: np.ndarray) -> np.ndarray:

@@ -283,7 +283,7 @@ def train_language(
 
 def write_samples(model: MusicgenForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path) -> None:
     """Let a model in training play each of `SAMPLED` for 10 s: FOLDER/1.wav, 2.wav, ..., over those before."""
-    from .nano_evaluation import sing
+    from .generation import sing
     from .video import write_wav
 
     folder.mkdir(exist_ok=True)

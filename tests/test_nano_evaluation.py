@@ -7,26 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from expotion_lite.generation import sing
+from expotion_lite.judges import Judge, balanced_accuracy, corpus, embeddings, plays
 from expotion_lite.metrics import tempo_by_line
 from expotion_lite.musicgen import load
-from expotion_lite.nano_evaluation import (
-    Judge,
+from expotion_lite.nano_evaluation import codec_alone, evaluate_codec, table_of
+from expotion_lite.report_rows import (
     Row,
-    balanced_accuracy,
-    codec_alone,
     codec_rows,
-    corpus,
-    embeddings,
-    evaluate_codec,
     families_row,
     health_rows,
     peak_mb,
     players_of,
-    plays,
     prompt_for,
     quality_rows,
-    sing,
-    table_of,
     tempo_prompts,
     tuning_row,
 )

@@ -114,7 +114,8 @@ def plot_codec(folder: Path) -> Figure:
 
     from expotion_lite import plots
     from expotion_lite.bands import BANDS
-    from expotion_lite.nano_evaluation import FIRST, codec_alone, corpus
+    from expotion_lite.judges import corpus
+    from expotion_lite.nano_evaluation import FIRST, codec_alone
 
     musicgen = codec_alone(folder, BANDS["full"])
     figure, axes = plt.subplots(len(STYLES), 2, figsize=(10, 2.1 * len(STYLES)), sharex=True)
@@ -134,9 +135,9 @@ def plot_prompts(model: str) -> Figure:
     import matplotlib.pyplot as plt
 
     from expotion_lite import plots
+    from expotion_lite.generation import sing
     from expotion_lite.language_training import SAMPLED
     from expotion_lite.musicgen import load
-    from expotion_lite.nano_evaluation import sing
 
     musicgen = load(model)
     audio, _ = sing(musicgen, list(SAMPLED))

@@ -1,0 +1,270 @@
+"""The rows of nano's report: each measures one thing, with its interval, beside what was aimed at."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .bands import band_of
+from .generation import sing
+from .judges import FAMILIES, SECONDS, Corpus, Judge, balanced_accuracy, plays
+from .metrics import beat_f_measure, bootstrap_interval, cents_off, tempo_by_line, track_beats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .band import Piece
+    from .bands import Band
+    from .musicgen import MusicGen
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: `what` was measured and `how`, its `value` with a 95% interval, and what was aimed at."""
+
+    what: str
+    how: str
+    value: float
+    interval: tuple[float, float] | None
+    aim: str
+
+
+def resampled(score: Callable[[np.ndarray], float], n: int, draws: int = 1000) -> tuple[float, float]:
+    """95% percentile bootstrap interval of a score of the chosen among n clips, (M,) indices to a number."""
+    rng = np.random.default_rng(0)
+    low, high = np.quantile([score(rng.integers(n, size=n)) for _ in range(draws)], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def codec_rows(held: Corpus, musicgen: MusicGen) -> list[Row]:
+    """What the codec keeps of the beat, and how evenly it uses its codebooks."""
+    scores = [
+        [beat_f_measure(track_beats(clip, musicgen.sample_rate), piece.beats) for clip in (original, decoded)]
+        for piece, original, decoded in zip(held.pieces, held.audio, held.decoded, strict=True)
+    ]
+    original, decoded = np.array(scores).T
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(scores), size=(2000, len(scores)))
+    ratios = np.quantile(decoded[picks].mean(1) / original[picks].mean(1), [0.025, 0.975])
+    size = musicgen.model.decoder.config.vocab_size
+    use = [_perplexity(held.codes[:, k], size) / size for k in range(musicgen.n_codebooks)]
+    return [
+        Row("codec: beats", "F at 70 ms, decoded / original", float(decoded.mean() / original.mean()),
+            (float(ratios[0]), float(ratios[1])), ">= 0.95"),
+        Row("codec: codebook use", "perplexity / size, the least used codebook", min(use), None, ">= 0.5"),
+        tuning_row(held, musicgen.sample_rate),
+    ]  # fmt: skip
+
+
+def tuning_row(held: Corpus, sample_rate: int) -> Row:
+    """Whether notes keep their pitch: where codes hold no phase, tones slide to the nearest multiple of 50 Hz."""
+    by_piece = []
+    for piece, original, decoded in zip(held.pieces, held.audio, held.decoded, strict=True):
+        right = []
+        for note in piece.notes:
+            start, end = note.onset_s + 0.05, note.onset_s + min(note.duration_s, 0.5) - 0.02
+            if note.pitch < 60 or end - start < 0.2 or start < 0 or end > SECONDS:
+                continue
+            hz, span = 440 * 2 ** ((note.pitch - 69) / 12), slice(round(start * sample_rate), round(end * sample_rate))
+            if abs(cents_off(original[span], sample_rate, hz)) < 10:
+                right.append(abs(cents_off(decoded[span], sample_rate, hz)) < 20)
+        by_piece.append(right)
+
+    def score(picks: np.ndarray) -> float:
+        notes = [right for i in picks for right in by_piece[i]]
+        return float(np.mean(notes)) if notes else 0.0
+
+    n = len(by_piece)
+    return Row("codec: in tune", "long notes from C4 up, within 20 cents, of those so in the original; chance 0.2",
+               score(np.arange(n)), resampled(score, n), "")  # fmt: skip
+
+
+def _perplexity(codes: np.ndarray, size: int) -> float:
+    share = np.bincount(codes.ravel(), minlength=size) / codes.size
+    return float(np.exp(-(share * np.log(share + 1e-12)).sum()))
+
+
+def tempo_prompts(band: Band, sample_rate: int, n: int) -> tuple[list[str], list[Piece], np.ndarray]:
+    """Prompts that name a style and a tempo at which the beat tracker reads three of three of the band's pieces right.
+
+    What a listener cannot tap to, such as a drone, would measure the tracker instead of the model.
+
+    Returns:
+        (n prompts, a fourth piece of the band for each, (n,) their tempi, 60 to 170 bpm)
+    """
+    rng, wanted, chosen = np.random.default_rng(42), np.linspace(60, 170, n).round(), []
+    range_of = {name: style.tempo_bpm for name, style in band.styles.items()}
+    for bpm in wanted:
+        for style in rng.permutation(
+            [s for s, (low, high) in range_of.items() if low <= bpm <= high] or list(range_of)
+        ):
+            pieces = [band.compose(int(seed), SECONDS, style=str(style), tempo_bpm=float(bpm))
+                      for seed in rng.integers(720_000_000, 730_000_000, size=4)]  # fmt: skip
+            if all(right_tempo(band.play(piece, sample_rate), sample_rate, bpm) for piece in pieces[:3]):
+                break  # without any, the last style stays
+        chosen.append(pieces[3])
+    return [f"{piece.style}, {bpm:.0f} bpm" for piece, bpm in zip(chosen, wanted, strict=True)], chosen, wanted
+
+
+def right_tempo(audio: np.ndarray, sample_rate: int, bpm: float) -> bool:
+    """Whether a line through the beats of the audio is within 4% of a tempo."""
+    return abs(tempo_by_line(track_beats(audio, sample_rate)) / bpm - 1) <= 0.04
+
+
+def tempo_row(musicgen: MusicGen, n: int) -> Row:
+    """Whether the tempo that a prompt names is the tempo that is played."""
+    rate, band = musicgen.sample_rate, band_of(musicgen)
+    prompts, pieces, wanted = tempo_prompts(band, rate, n)
+    audio, _ = sing(musicgen, prompts)
+    right, known = (
+        np.array([right_tempo(clip, rate, bpm) for clip, bpm in zip(clips, wanted, strict=True)])
+        for clips in (audio, [band.play(piece, rate) for piece in pieces])
+    )
+    how = f"line through the beats within 4%, octave errors are wrong; of the band's own {known.mean():.2f} are right"
+    return Row("tempo follows text", how, float(right.mean()), bootstrap_interval(right), ">= 0.80")
+
+
+def families_row(judge: Judge, held: Corpus, heard: dict[str, np.ndarray]) -> Row:
+    """Whether who plays is who was asked for, by prompts that name players only. heard: "decoded", "asked"."""
+    truth = {name: plays(held.pieces, name) for name in FAMILIES}
+    known, said = judge.hears(heard["decoded"]), judge.hears(heard["asked"])
+
+    def score(picks: np.ndarray) -> float:
+        return balanced_accuracy({k: v[picks] for k, v in said.items()}, {k: v[picks] for k, v in truth.items()})
+
+    n = len(held.pieces)
+    ceiling = balanced_accuracy(known, truth)
+    how = (
+        "five families there or not, balanced (chance 0.5), prompts that name players only; "
+        f"by a judge who is right on {ceiling:.2f} of the band through the codec"
+    )
+    return Row("instruments follow text", how, score(np.arange(n)), resampled(score, n), ">= 0.85")
+
+
+def prompt_for(piece: Piece) -> str:
+    """A prompt that names the style and everybody who plays."""
+    *most, last = piece.instruments
+    return f"{piece.style} with {', '.join(most)} and {last}" if most else f"{piece.style} with {last}"
+
+
+def players_of(piece: Piece) -> str:
+    """A prompt that names everybody who plays, and no style."""
+    *most, last = piece.instruments
+    return f"music with {', '.join(most)} and {last}" if most else f"music with {last}"
+
+
+def sick(audio: np.ndarray, codes: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
+    """Which of N clips are silent (for 2 s or more), clipped, stuck or noise: name -> (N,) bool.
+
+    audio: (N, samples); codes: (N, K, T) at 50 Hz.
+    """
+    import librosa
+
+    seconds = audio[:, : audio.shape[1] // sample_rate * sample_rate].reshape(len(audio), -1, sample_rate)
+    quiet = np.sqrt((seconds**2).mean(2)) < 0.002
+    flat = np.array([np.median(librosa.feature.spectral_flatness(y=clip)) for clip in audio])
+    return {
+        "silent": (quiet[:, 1:] & quiet[:, :-1]).any(1),
+        "clipped": (np.abs(audio) >= 0.99).mean(1) > 1e-3,
+        "stuck": np.array([max(_longest_run(row) for row in clip) >= 100 for clip in codes]),
+        "noise-like": flat > 0.3,
+    }
+
+
+def _longest_run(codes: np.ndarray) -> int:
+    """For how many frames one code is repeated at most. codes: (T,)."""
+    changes = np.flatnonzero(np.diff(codes)) + 1
+    return int(np.diff([0, *changes, len(codes)]).max())
+
+
+def health_rows(audio: np.ndarray, codes: np.ndarray, band: Corpus, sample_rate: int) -> list[Row]:
+    """Shares of clips that are silent, clipped, stuck or noise, with exact intervals (Clopper and Pearson 1934)."""
+    from scipy.stats import binomtest
+
+    how = {
+        "silent": "RMS under 0.002 for 2 s", "clipped": "0.1% of the samples at full scale",
+        "stuck": "one code of any codebook for 2 s", "noise-like": "median spectral flatness over 0.3",
+    }  # fmt: skip
+    aims = {"silent": "0", "clipped": "0", "stuck": "<= 0.01", "noise-like": "<= 0.01"}
+    own = sick(band.audio, band.codes, sample_rate)
+    rows = []
+    for name, bad in sick(audio, codes, sample_rate).items():
+        span = binomtest(int(bad.sum()), len(bad)).proportion_ci(method="exact")
+        rows.append(Row(f"health: {name}", f"{how[name]}; the band's own: {own[name].mean():.2f}", float(bad.mean()),
+                        (float(span.low), float(span.high)), aims[name]))  # fmt: skip
+    return rows
+
+
+def quality_rows(sets: dict[str, np.ndarray], styles: tuple[np.ndarray, np.ndarray]) -> list[Row]:
+    """Frechet distances to the band's music, in units of the distance between two of its styles.
+
+    The intervals are by the jackknife over twenty groups of clips (Efron and Stein 1981).
+    sets: (N, P, 200) embeddings by name, "band" among them, of equal size; styles: the same of two styles.
+    """
+    from .musicnn import frechet_distance
+
+    def distance(a: np.ndarray, b: np.ndarray) -> float:
+        return frechet_distance(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
+
+    unit, band, rows = distance(*styles), sets["band"], []
+    aims = {"through the codec": "<= 0.25", "nano": "<= 2 x the codec's"}
+    groups = np.array_split(np.random.default_rng(0).permutation(len(band)), min(20, len(band)))
+    for name, heard in sets.items():
+        if name == "band":
+            continue
+        value = distance(heard, band) / unit
+        without = [distance(np.delete(heard, g, 0), np.delete(band, g, 0)) / unit for g in groups]
+        spread = 1.96 * np.sqrt((len(groups) - 1) * np.var(without))
+        rows.append(Row(f"distance to the band: {name}", "Frechet, musicnn, 1 = from rock to techno", value,
+                        (float(max(value - spread, 0)), float(value + spread)), aims.get(name, "")))  # fmt: skip
+    return rows
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held, MB."""
+    status = Path("/proc/self/status")  # Linux: ru_maxrss there also remembers the process that started this one
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1000
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts bytes
+
+
+def resource_rows(model: str) -> list[Row]:
+    """Speed with guidance, size on disk, and the memory of a process that makes one clip."""
+    import torch
+
+    from .musicgen import NANO, load
+
+    threads, speeds = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    musicgen = load(model)
+    for _ in range(6):  # the first warms up
+        began = time.perf_counter()
+        sing(musicgen, ["rock"])
+        speeds.append(SECONDS / (time.perf_counter() - began))
+    torch.set_num_threads(threads)
+    assets = sum(file.stat().st_size for file in NANO.parent.rglob("*") if file.is_file()) / 1e6
+    code = (
+        "from expotion_lite.generation import sing; from expotion_lite.musicgen import load; "
+        "from expotion_lite.report_rows import peak_mb; "
+        f"sing(load({model!r}), ['rock']); print(peak_mb())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return [
+        Row(
+            "speed",
+            "seconds of music a second, one clip, guidance on, two threads, median of five",
+            float(np.median(speeds[1:])),
+            (min(speeds[1:]), max(speeds[1:])),
+            ">= 3",
+        ),
+        Row("size", "MB of assets on disk", assets, None, "<= 60"),
+        Row("memory", "MB at most, to make one clip of 10 s", float(run.stdout), None, "<= 1000"),
+    ]
