@@ -230,7 +230,7 @@ def play(
 
 
 def sing(
-    musicgen: MusicGen, prompts: list[str], *, duration_s: float = 10.0, batch: int = 20, **settings: float
+    musicgen: MusicGen, prompts: list[str], duration_s: float, *, batch: int = 20, **settings: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Music for N prompts without a video, `batch` at a time. Returns (audio (N, samples), codes (N, K, T))."""
     import torch

@@ -1,4 +1,4 @@
-"""Who listens to nano: musicnn's embeddings of sound, and a judge of styles and instruments trained on the band."""
+"""Who listens to nano, and to what: pieces of the band, musicnn's embeddings, a judge of styles and instruments."""
 
 from __future__ import annotations
 

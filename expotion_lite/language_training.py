@@ -287,7 +287,7 @@ def write_samples(model: MusicgenForConditionalGeneration, tokenizer: T5Tokenize
     from .video import write_wav
 
     folder.mkdir(exist_ok=True)
-    audio, _ = sing(MusicGen(model, processor_of(tokenizer), "in training", WINDOW), list(SAMPLED))
+    audio, _ = sing(MusicGen(model, processor_of(tokenizer), "in training", WINDOW), list(SAMPLED), PIECE_S)
     for number, clip in enumerate(audio, 1):
         write_wav(folder / f"{number}.wav", clip, SAMPLE_RATE, overwrite=True)
 

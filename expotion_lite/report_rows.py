@@ -14,7 +14,7 @@ import numpy as np
 from .bands import band_of
 from .generation import sing
 from .judges import FAMILIES, SECONDS, Corpus, Judge, balanced_accuracy, plays
-from .metrics import beat_f_measure, bootstrap_interval, cents_off, tempo_by_line, track_beats
+from .metrics import beat_f_measure, bootstrap_interval, cents_off, in_tune, tempo_by_line, track_beats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +121,7 @@ def tempo_row(musicgen: MusicGen, n: int) -> Row:
     """Whether the tempo that a prompt names is the tempo that is played."""
     rate, band = musicgen.sample_rate, band_of(musicgen)
     prompts, pieces, wanted = tempo_prompts(band, rate, n)
-    audio, _ = sing(musicgen, prompts)
+    audio, _ = sing(musicgen, prompts, SECONDS)
     right, known = (
         np.array([right_tempo(clip, rate, bpm) for clip, bpm in zip(clips, wanted, strict=True)])
         for clips in (audio, [band.play(piece, rate) for piece in pieces])
@@ -147,16 +147,38 @@ def families_row(judge: Judge, held: Corpus, heard: dict[str, np.ndarray]) -> Ro
     return Row("instruments follow text", how, score(np.arange(n)), resampled(score, n), ">= 0.85")
 
 
+def style_row(judge: Judge, held: Corpus, heard: dict[str, np.ndarray]) -> Row:
+    """Whether the style is the one that was asked for. heard: "band", "through the codec", "nano"."""
+    right = {name: judge.right_style(heard[name], held.pieces) for name in ("band", "through the codec", "nano")}
+    ceiling, decoded = right["band"].mean(), right["through the codec"].mean()
+    how = (
+        f"by a judge who is right on {ceiling:.2f} of the band's own, {decoded:.2f} of it through the codec; "
+        f"chance {1 / len(judge.style.classes_):.2f}"
+    )
+    aim = f">= {0.75 * ceiling:.2f}"
+    return Row("style follows text", how, float(right["nano"].mean()), bootstrap_interval(right["nano"]), aim)
+
+
+def in_tune_row(held: Corpus, audio: np.ndarray, sample_rate: int) -> Row:
+    """Whether what a model plays, audio (N, samples), is in tune, beside the band."""
+    band, nano = (np.array([in_tune(clip, sample_rate) for clip in clips]) for clips in (held.audio, audio))
+    how = f"loudest tone within 20 cents of a note; the band: {band.mean():.2f}, chance 0.4"
+    return Row("in tune", how, float(nano.mean()), bootstrap_interval(nano), "")
+
+
 def prompt_for(piece: Piece) -> str:
     """A prompt that names the style and everybody who plays."""
-    *most, last = piece.instruments
-    return f"{piece.style} with {', '.join(most)} and {last}" if most else f"{piece.style} with {last}"
+    return f"{piece.style} with {_everybody(piece)}"
 
 
 def players_of(piece: Piece) -> str:
     """A prompt that names everybody who plays, and no style."""
+    return f"music with {_everybody(piece)}"
+
+
+def _everybody(piece: Piece) -> str:
     *most, last = piece.instruments
-    return f"music with {', '.join(most)} and {last}" if most else f"music with {last}"
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def sick(audio: np.ndarray, codes: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
@@ -247,14 +269,14 @@ def resource_rows(model: str) -> list[Row]:
     musicgen = load(model)
     for _ in range(6):  # the first warms up
         began = time.perf_counter()
-        sing(musicgen, ["rock"])
+        sing(musicgen, ["rock"], SECONDS)
         speeds.append(SECONDS / (time.perf_counter() - began))
     torch.set_num_threads(threads)
     assets = sum(file.stat().st_size for file in NANO.parent.rglob("*") if file.is_file()) / 1e6
     code = (
         "from expotion_lite.generation import sing; from expotion_lite.musicgen import load; "
         "from expotion_lite.report_rows import peak_mb; "
-        f"sing(load({model!r}), ['rock']); print(peak_mb())"
+        f"sing(load({model!r}), ['rock'], {SECONDS}); print(peak_mb())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return [

@@ -114,7 +114,7 @@ def test_loudness_does_not_count(held):
 
 
 def test_nano_sings_what_it_is_asked(nano, held):
-    audio, codes = sing(nano, [prompt_for(held.pieces[0]), "techno"])
+    audio, codes = sing(nano, [prompt_for(held.pieces[0]), "techno"], 10.0)
     assert audio.shape == (2, 160_000) and codes.shape == (2, 4, 500)
     assert held.pieces[0].style in prompt_for(held.pieces[0])
     assert held.pieces[0].style not in players_of(held.pieces[0])

@@ -136,11 +136,11 @@ def plot_prompts(model: str) -> Figure:
 
     from expotion_lite import plots
     from expotion_lite.generation import sing
-    from expotion_lite.language_training import SAMPLED
+    from expotion_lite.language_training import PIECE_S, SAMPLED
     from expotion_lite.musicgen import load
 
     musicgen = load(model)
-    audio, _ = sing(musicgen, list(SAMPLED))
+    audio, _ = sing(musicgen, list(SAMPLED), PIECE_S)
     figure, axes = plt.subplots(len(SAMPLED), 1, figsize=(8, 2.0 * len(SAMPLED)), sharex=True)
     for prompt, clip, ax in zip(SAMPLED, audio, axes, strict=True):
         plots.plot_spectrogram(clip, musicgen.sample_rate, ax=ax).set_title(f'"{prompt}"')
