@@ -16,7 +16,7 @@ import numpy as np
 from .bands import BANDS, Band, band_of
 from .columns import columns_of
 from .errors import ExpotionError
-from .files import digest_of_code, writing
+from .files import digest_of, digest_of_code, writing
 
 if TYPE_CHECKING:
     from .band import Piece
@@ -29,9 +29,10 @@ HELD_OUT_SONGS, HELD_OUT_PERFORMERS = 2_000, 2_000
 # Expressions that MediaPipe does not find again in a synthetic person's pixels: `python -m expotion_lite.rendered`.
 LEFT_OUT = ("brows_down", "cheek_raise", "mouth_pucker", "mouth_press")
 # What synthetic examples are computed by: when one of these files changes, they are made anew.
-_EXAMPLES_BY = ("arranging", "band", "bands", "captions", "columns", "controls", "data", "harmony", "instruments",
-                "landmarks", "musicgen", "performer", "pulse", "recursive_filters", "smoothing", "styles", "synth",
-                "tracking")  # fmt: skip
+_EXAMPLES_BY = ("arranging", "band", "bands", "captions", "columns", "controls", "data", "figure", "harmony",
+                "instruments", "landmarks", "musicgen", "performer", "pulse", "reactions", "recursive_filters",
+                "smoothing", "styles", "synth")  # fmt: skip
+_FACE = Path(__file__).parent / "assets" / "face_template.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,13 +165,19 @@ def kept_synthetic_examples(
     """`synthetic_examples`, kept in `folder` in parts, so that a kill costs one part and a second run nothing.
 
     A part is made anew when anything that it came from changes: the codec, the band, the window, the songs and
-    performers, or the code.
+    performers, the face, or the code.
     """
     from tqdm.auto import tqdm
 
     from .musicgen import digest_of_codec
 
-    made_by = [digest_of_codec(musicgen), band_of(musicgen).name, musicgen.window, digest_of_code(*_EXAMPLES_BY)]
+    made_by = [
+        digest_of_codec(musicgen),
+        band_of(musicgen).name,
+        musicgen.window,
+        digest_of_code(*_EXAMPLES_BY),
+        digest_of(_FACE),
+    ]
     parts = []
     for first in tqdm(range(0, n, part), desc=f"{folder.name} examples", unit="part"):
         size = min(part, n - first)
