@@ -16,6 +16,7 @@ import numpy as np
 from .bands import BANDS, Band, band_of
 from .columns import columns_of
 from .errors import ExpotionError
+from .figure import FACE
 from .files import digest_of, digest_of_code, writing
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ LEFT_OUT = ("brows_down", "cheek_raise", "mouth_pucker", "mouth_press")
 _EXAMPLES_BY = ("arranging", "band", "bands", "captions", "columns", "controls", "data", "figure", "harmony",
                 "instruments", "landmarks", "musicgen", "performer", "pulse", "reactions", "recursive_filters",
                 "smoothing", "styles", "synth")  # fmt: skip
-_FACE = Path(__file__).parent / "assets" / "face_template.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +176,7 @@ def kept_synthetic_examples(
         band_of(musicgen).name,
         musicgen.window,
         digest_of_code(*_EXAMPLES_BY),
-        digest_of(_FACE),
+        digest_of(FACE),
     ]
     parts = []
     for first in tqdm(range(0, n, part), desc=f"{folder.name} examples", unit="part"):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .landmarks import Landmarks
     from .performer import Performance, Performer
 
+FACE = Path(__file__).parent / "assets" / "face_template.npz"
 HEAD_WIDTH = 1.5  # eye spans
 NECK = np.array([0.0, 1.35, 0.85], np.float32)  # where the head turns
 SHOULDERS_Y = 2.4  # eye spans below the eyes
@@ -41,7 +42,7 @@ BLENDS = {
 
 @cache
 def _template(name: str) -> np.ndarray:
-    with np.load(Path(__file__).parent / "assets" / "face_template.npz", allow_pickle=False) as file:
+    with np.load(FACE, allow_pickle=False) as file:
         return file[name].astype(np.float32)
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from expotion_lite import training
+from expotion_lite import data, training
 from expotion_lite.adapter import (
     BUNDLED,
     AdapterConfig,
@@ -203,6 +203,21 @@ def test_kept_examples_are_made_once_in_parts_and_are_the_same(examples, tmp_pat
     kept_synthetic_examples(musicgen, 5, 3_101, 3_100, tmp_path, part=5)
     kept_synthetic_examples(musicgen, 4, 3_100, 3_100, tmp_path, part=5)
     assert len(made) == 3, "another window, other songs and a shorter part are made anew"
+
+
+def test_all_that_examples_are_computed_by_counts_for_whether_they_are_kept():
+    """What is imported on the way is in the key, but for modules that change no number."""
+    script = (
+        "import sys\n"
+        "from dataclasses import replace\n"
+        "from expotion_lite import data\n"
+        "from expotion_lite.musicgen import load\n"
+        "data.synthetic_examples(replace(load('nano'), window=50), 1, 1, 1)\n"
+        "print(*(name.removeprefix('expotion_lite.') for name in sys.modules if name.startswith('expotion_lite.')))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    change_no_number = {"errors", "files", "model_files", "puppet"}  # messages, writing, finding weights, pixels
+    assert set(run.stdout.split()) - change_no_number == set(data._EXAMPLES_BY)
 
 
 def test_the_time_budget_counts_all_runs_together(tmp_path):
