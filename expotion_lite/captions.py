@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .band import Piece
 from .harmony import BRIGHT
+from .pieces import Piece
 from .styles import STYLES
 
 TEMPI = (  # up to so many beats a minute

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from transformers import EncodecConfig, EncodecModel
 
-from .bands import Band
+from . import band
 from .checkpoints import train_for
 from .codec_start import hold_the_organ, semitone_spectrum, start_as_organ
 from .discriminator import Discriminator, deceiving_loss, discriminator_loss
@@ -43,7 +43,7 @@ def new_codec(filters: int = 32, codebook_size: int = 1024, hidden: int = 128) -
     return EncodecModel(config)
 
 
-def crops(band: Band, seed: int, pieces: int, each: int, seconds: float) -> torch.Tensor:
+def crops(seed: int, pieces: int, each: int, seconds: float) -> torch.Tensor:
     """Render fresh pieces and cut clips from each. Returns (pieces * each, 1, samples) float32."""
     rng, n, out = np.random.default_rng(seed), round(seconds * SAMPLE_RATE), []
     for i in range(pieces):
@@ -53,9 +53,9 @@ def crops(band: Band, seed: int, pieces: int, each: int, seconds: float) -> torc
     return torch.from_numpy(np.stack(out))[:, None].float()
 
 
-def _clips(band: Band, stage: str, batch: int, i: int) -> torch.Tensor:
+def _clips(stage: str, batch: int, i: int) -> torch.Tensor:
     """What a stage learns from at step i, (batch, 1, samples)."""
-    return crops(band, TRAIN_SEEDS + STAGE_SEEDS[stage] + 10 * i, PIECES, batch // PIECES, CROP_S)
+    return crops(TRAIN_SEEDS + STAGE_SEEDS[stage] + 10 * i, PIECES, batch // PIECES, CROP_S)
 
 
 @lru_cache(maxsize=8)
@@ -156,7 +156,6 @@ class Quantiser:
 
 def train_codec(
     codec: EncodecModel,
-    band: Band,
     folder: Path,
     hours: float,
     *,
@@ -168,7 +167,6 @@ def train_codec(
 
     Args:
         codec: from `new_codec`.
-        band: whose music it learns.
         folder: for checkpoints and the log.
         hours: of training in all.
         opponent: share of them, 0..1, for the decoder against an opponent. In 20 minutes of two cores it gained
@@ -181,13 +179,13 @@ def train_codec(
     """
     torch.manual_seed(0)
     device, quantiser = codec.device, Quantiser(codec)
-    held_out = crops(band, 0, pieces=16, each=1, seconds=4.0).to(device)
+    held_out = crops(0, pieces=16, each=1, seconds=4.0).to(device)
     if not (folder / "autoencoder.safetensors").exists():
-        start_as_organ(codec, crops(band, TRAIN_SEEDS, 16, 6, CROP_S).to(device))
+        start_as_organ(codec, crops(TRAIN_SEEDS, 16, 6, CROP_S).to(device))
     hold_the_organ(codec)
 
     def clips(stage: str) -> Callable[[int], torch.Tensor]:
-        fresh = ahead(partial(_clips, band, stage, batch), workers)
+        fresh = ahead(partial(_clips, stage, batch), workers)
         return lambda i: fresh(i).to(device)
 
     def validate(quantised: bool = True) -> dict[str, float]:
@@ -202,7 +200,7 @@ def train_codec(
     hours, left = (1 - opponent) * hours, opponent * hours
     train_whole(codec, None, clips("autoencoder"), partial(validate, False), folder, 0.4 * hours)
     if not (folder / "quantised.safetensors").exists():
-        quantiser.fit(sample_latents(codec, band))
+        quantiser.fit(sample_latents(codec))
     train_whole(codec, quantiser, clips("quantised"), validate, folder, 0.6 * hours)
     if opponent:
         train_decoder(codec, quantiser, clips("opponent"), validate, folder, left)
@@ -305,8 +303,8 @@ def train_decoder(
 
 
 @torch.no_grad()
-def sample_latents(codec: EncodecModel, band: Band, pieces: int = 150) -> torch.Tensor:
+def sample_latents(codec: EncodecModel, pieces: int = 150) -> torch.Tensor:
     """Latents of training pieces, (n, D)."""
-    clips = (crops(band, TRAIN_SEEDS + 90_000_000 + 10 * i, 1, 2, 4.0).to(codec.device) for i in range(pieces))
+    clips = (crops(TRAIN_SEEDS + 90_000_000 + 10 * i, 1, 2, 4.0).to(codec.device) for i in range(pieces))
     out = [codec.encoder(each) for each in clips]
     return torch.cat([z.transpose(1, 2).reshape(-1, z.shape[1]) for z in out])

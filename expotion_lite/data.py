@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bands import BANDS, Band, band_of
+from . import band
 from .columns import columns_of
 from .errors import ExpotionError
 from .figure import FACE
 from .files import digest_of, digest_of_code, writing
 
 if TYPE_CHECKING:
-    from .band import Piece
     from .controls import Controls
     from .musicgen import MusicGen
+    from .pieces import Piece
 
 # Songs and performers are seeds. Nano's own training has songs from 1,000,000 on; below 10,000 nothing is trained on.
 TRAIN_SONGS, TRAIN_PERFORMERS = 500_000_000, 100_000
@@ -30,9 +30,9 @@ HELD_OUT_SONGS, HELD_OUT_PERFORMERS = 2_000, 2_000
 # Expressions that MediaPipe does not find again in a synthetic person's pixels: `python -m expotion_lite.rendered`.
 LEFT_OUT = ("brows_down", "cheek_raise", "mouth_pucker", "mouth_press")
 # What synthetic examples are computed by: when one of these files changes, they are made anew.
-_EXAMPLES_BY = ("arranging", "band", "bands", "captions", "columns", "controls", "data", "figure", "harmony",
-                "instruments", "landmarks", "musicgen", "performer", "pulse", "reactions", "recursive_filters",
-                "smoothing", "styles", "synth")  # fmt: skip
+_EXAMPLES_BY = ("arranging", "band", "captions", "columns", "controls", "data", "figure", "harmony", "instruments",
+                "landmarks", "musicgen", "performer", "pieces", "pulse", "reactions", "recursive_filters", "smoothing",
+                "styles")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +110,7 @@ class Examples:
             raise ExpotionError(f"{path} is not a file of examples ({error}); make it anew.") from error
 
 
-def synthetic_pair(
-    song: int, performer: int, duration_s: float, frame_rate: float = 50.0, band: Band = BANDS["first"]
-) -> tuple[Piece, Controls]:
+def synthetic_pair(song: int, performer: int, duration_s: float, frame_rate: float = 50.0) -> tuple[Piece, Controls]:
     """A piece, and the controls of a person who reacts to it, by way of landmarks as a video would give them."""
     from .controls import extract_controls
     from .performer import draw_performer, perform, to_landmarks
@@ -128,7 +126,7 @@ def synthetic_examples(
     """Draw n synthetic performances, each of a song and a performer of its own.
 
     Args:
-        musicgen: whose band plays, whose codes the music becomes, and whose window is the examples' length.
+        musicgen: whose codes the music becomes, and whose window is the examples' length.
         n: how many.
         first_song, first_performer: seeds, counted up from here.
         progress: whether to show a progress bar.
@@ -140,12 +138,12 @@ def synthetic_examples(
 
     from .musicgen import encode
 
-    band, duration_s = band_of(musicgen), musicgen.window / musicgen.frame_rate
+    duration_s = musicgen.window / musicgen.frame_rate
     codes, controls, captions, channels = [], [], [], ()
     for first in tqdm(range(0, n, 8), desc="examples", disable=not progress):
         audio = []
         for i in range(first, min(first + 8, n)):
-            piece, moves = synthetic_pair(first_song + i, first_performer + i, duration_s, musicgen.frame_rate, band)
+            piece, moves = synthetic_pair(first_song + i, first_performer + i, duration_s, musicgen.frame_rate)
             rng = np.random.default_rng([first_song + i, 5])
             tempo, mood = bool(rng.random() < 0.3), bool(rng.random() < 0.5)  # what words do not tell, the person does
             captions.append(band.describe(piece, rng, tempo=tempo, mood=mood))
@@ -173,7 +171,6 @@ def kept_synthetic_examples(
 
     made_by = [
         digest_of_codec(musicgen),
-        band_of(musicgen).name,
         musicgen.window,
         digest_of_code(*_EXAMPLES_BY),
         digest_of(FACE),

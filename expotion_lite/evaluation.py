@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bands import BANDS, Band, band_of
+from . import band
 from .files import writing
 from .metrics import (
     against_others,
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 MOTIONS = ("pulse", "motion_energy")
 
 
-def held_out(n: int, duration_s: float, first: int = 0, band: Band = BANDS["first"]) -> tuple[list, list, list[str]]:
+def held_out(n: int, duration_s: float, first: int = 0) -> tuple[list, list, list[str]]:
     """n pieces, controls and captions that nothing was trained on, from number `first` on; below 1,000 none was used to
     choose a setting either. The captions do not tell the tempo."""
     from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS, synthetic_pair
 
     numbers = range(first, first + n)
-    pairs = [synthetic_pair(HELD_OUT_SONGS + i, HELD_OUT_PERFORMERS + i, duration_s, band=band) for i in numbers]
+    pairs = [synthetic_pair(HELD_OUT_SONGS + i, HELD_OUT_PERFORMERS + i, duration_s) for i in numbers]
     captions = [band.describe(piece, np.random.default_rng([piece.seed, 5]), tempo=False) for piece, _ in pairs]
     return [piece for piece, _ in pairs], [controls for _, controls in pairs], captions
 
@@ -114,8 +114,7 @@ def evaluate(n: int, settings: Settings, model: str = "nano", adapter: str = "bu
 
     musician = load_musician(model, adapter)
     musicgen = musician.musicgen
-    band = band_of(musicgen)
-    pieces, controls, captions = held_out(n, musicgen.window / musicgen.frame_rate, band=band)
+    pieces, controls, captions = held_out(n, musicgen.window / musicgen.frame_rate)
     blind = Settings(**{**vars(settings), "visual_guidance": 0.0})
     codes = [
         encode(musicgen, torch.from_numpy(band.play(piece, musicgen.sample_rate))[None])[0].numpy() for piece in pieces

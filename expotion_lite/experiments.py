@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bands import band_of
+from . import band
 from .controls import Controls, extract_controls, hide
 from .evaluation import gain_of, make_music
 from .files import digest_of, writing
@@ -45,9 +45,9 @@ from .metrics import (
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .band import Piece
     from .landmarks import Landmarks
     from .musicgen import MusicGen
+    from .pieces import Piece
 
 OTHERS = 20  # people against whom each piece of music is held too
 NOISE, LOSSES_PER_S = 0.04, 0.4  # of noisy landmarks: sd as a share of the eyes' distance, and lost faces
@@ -137,7 +137,7 @@ def stage_of(musicgen: MusicGen, n: int) -> Stage:
     from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS
     from .performer import draw_performer, perform, to_landmarks
 
-    band, duration_s = band_of(musicgen), musicgen.window / musicgen.frame_rate
+    duration_s = musicgen.window / musicgen.frame_rate
     pieces, clean, noisy, captions = [], [], [], []
     for i in range(n):
         piece, person = band.compose(HELD_OUT_SONGS + i, duration_s), draw_performer(HELD_OUT_PERFORMERS + i)
@@ -264,7 +264,6 @@ def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarr
 
 def _played(musicgen: MusicGen, stage: Stage) -> list[np.ndarray]:
     """The band's own music as it was played, before any codec."""
-    band = band_of(musicgen)
     return [band.play(piece, musicgen.sample_rate) for piece in stage.pieces]
 
 

@@ -46,13 +46,12 @@ def band_music(style: str, duration_s: float, *, seed: int = 0, sample_rate: int
     Raises:
         ExpotionError: no such style.
     """
-    from .bands import BANDS
+    from . import band
 
-    band = BANDS["full"]
-    if style not in band.styles:
-        raise ExpotionError(f"The band does not play {style!r}; it plays {', '.join(band.styles)}.")
+    if style not in band.STYLES:
+        raise ExpotionError(f"The band does not play {style!r}; it plays {', '.join(band.STYLES)}.")
     piece = band.compose(seed, duration_s, style=style, on_downbeat=True)
-    audio = np.asarray(band.play(piece, sample_rate), np.float32)
+    audio = band.play(piece, sample_rate)
     return 0.7 * audio / max(float(np.abs(audio).max()), 1e-6), band.describe(piece, np.random.default_rng(seed))
 
 

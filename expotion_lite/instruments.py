@@ -14,7 +14,7 @@ from math import inf, log, log2
 
 import numpy as np
 
-from .band import Note
+from .pieces import Note
 
 TONE_S = 4.0  # longest tone that is kept; held notes go on by repeating its end
 BLOCK_S = 0.4  # loudness is measured in blocks as long as ITU-R BS.1770 has them

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bands import band_of
+from . import band
 
 if TYPE_CHECKING:
-    from .band import Piece
     from .musicgen import MusicGen
+    from .pieces import Piece
 
 SECONDS = 10.0  # of every clip
 FAMILIES = {
@@ -39,7 +39,6 @@ def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
 
     from .musicgen import decode, encode
 
-    band = band_of(musicgen)
     pieces = [band.compose(first + i, SECONDS, **drawn) for i in range(n)]
     audio = np.stack([band.play(piece, musicgen.sample_rate) for piece in pieces])
     parts = [encode(musicgen, torch.from_numpy(audio[i : i + 8])) for i in range(0, n, 8)]

@@ -22,12 +22,12 @@ from transformers import (
 )
 from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
-from .band import Piece
-from .bands import Band
+from . import band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .musicgen import MusicGen, inputs_and_labels
 from .optimizers import optimizer_of
+from .pieces import Piece
 from .precision import autocast
 from .streams import WORKERS, ahead, one_ahead
 from .training import heard_past, without_hidden
@@ -48,7 +48,7 @@ SAMPLED = (  # what a model in training is asked for, to be listened to
 )
 
 
-def new_tokenizer(band: Band, n_captions: int = 6000) -> T5Tokenizer:
+def new_tokenizer(n_captions: int = 6000) -> T5Tokenizer:
     """A unigram tokenizer in T5's class.
 
     Every word of the band's captions is a piece, and so is every ASCII character, so that other words are spelled out.
@@ -69,9 +69,9 @@ def _words(text: str) -> list[str]:
 
 
 def new_musicgen(
-    codec: EncodecModel, band: Band, vocabulary: int, width: int = 256, layers: int = 4
+    codec: EncodecModel, vocabulary: int, width: int = 256, layers: int = 4
 ) -> MusicgenForConditionalGeneration:
-    """An untrained MusicGen around a trained codec, on the codec's device; its configuration names the band."""
+    """An untrained MusicGen around a trained codec, on the codec's device."""
     torch.manual_seed(1)
     text = T5Config(
         vocab_size=vocabulary, d_model=128, d_kv=32, d_ff=256, num_layers=2, num_heads=4, dropout_rate=0.0,
@@ -87,7 +87,7 @@ def new_musicgen(
     config = MusicgenConfig(
         text_encoder=text.to_dict(), audio_encoder=codec.config.to_dict(), decoder=decoder.to_dict()
     )
-    config.window_frames, config.band = WINDOW, band.name
+    config.window_frames = WINDOW
     model = MusicgenForConditionalGeneration(config)
     model.audio_encoder.load_state_dict(codec.state_dict())
     model.audio_encoder.requires_grad_(False)
@@ -141,7 +141,7 @@ def clock_of(piece: Piece, frames: int) -> np.ndarray:
     return np.stack([wave(2 * np.pi * turn) for turn in turns for wave in (np.cos, np.sin)], -1).astype(np.float32)
 
 
-def fresh_pieces(band: Band, first_seed: int, size: int, i: int) -> Pieces:
+def fresh_pieces(first_seed: int, size: int, i: int) -> Pieces:
     """Batch number i of pieces that no other batch has; most begin with a bar, which can be counted from."""
     numbers = range(first_seed + i * size, first_seed + (i + 1) * size)
     pieces = [band.compose(seed, PIECE_S, on_downbeat=seed % 4 > 0) for seed in numbers]
@@ -214,7 +214,6 @@ def losses_of(
 def train_language(
     model: MusicgenForConditionalGeneration,
     tokenizer: T5Tokenizer,
-    band: Band,
     folder: Path,
     hours: float,
     *,
@@ -229,7 +228,6 @@ def train_language(
 
     Args:
         model: from `new_musicgen`; its codec is trained and stays as it is. tokenizer: from `new_tokenizer`.
-        band: whose music and captions it learns.
         folder: for the checkpoint and the log.
         hours: of training in all.
         batch: pieces a step; workers: processes that render.
@@ -242,7 +240,7 @@ def train_language(
     model.clock = torch.nn.Linear(model.decoder.config.hidden_size, 6).to(device)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = optimizer_of(model)
-    source = ahead(partial(fresh_pieces, band, TRAIN_SEEDS, batch), workers)
+    source = ahead(partial(fresh_pieces, TRAIN_SEEDS, batch), workers)
 
     def example(i: int, pieces: Pieces) -> tuple[Pieces, torch.Tensor, torch.Tensor]:
         pieces = replace(pieces, music=encode_pieces(codec, pieces.music))
@@ -262,7 +260,7 @@ def train_language(
         optimizer.step()
         return {"loss": float(loss.detach()), "clock": float(late.detach())}
 
-    held_out = [example(2 * i, fresh_pieces(band, 0, 8, i)) for i in range(4)]  # whole
+    held_out = [example(2 * i, fresh_pieces(0, 8, i)) for i in range(4)]  # whole
     whole = torch.ones(8, WINDOW)
 
     @torch.no_grad()

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bands import BANDS
 from .files import writing
 from .generation import sing
 from .judges import SECONDS, Judge, corpus, embeddings
@@ -38,7 +37,6 @@ from .report_rows import (
 )
 
 if TYPE_CHECKING:
-    from .bands import Band
     from .musicgen import MusicGen
 
 FIRST = 8_500  # songs from here to 9,999 are used by nothing else
@@ -83,12 +81,11 @@ def rock_and_techno(musicgen: MusicGen, n: int) -> tuple[np.ndarray, np.ndarray]
     return embeddings(made[0], musicgen.sample_rate), embeddings(made[1], musicgen.sample_rate)
 
 
-def codec_alone(folder: str | Path, band: Band) -> MusicGen:
+def codec_alone(folder: str | Path) -> MusicGen:
     """A trained codec with an untrained language model around it, so that it can be measured like nano.
 
     Args:
         folder: that `EncodecModel.from_pretrained` loads, or "nano" for the bundled one's.
-        band: whose music it is for.
     """
     from transformers import EncodecModel
 
@@ -99,11 +96,11 @@ def codec_alone(folder: str | Path, band: Band) -> MusicGen:
         codec = load("nano").model.audio_encoder
     else:
         codec = EncodecModel.from_pretrained(folder, dtype="float32").eval()
-    return MusicGen(new_musicgen(codec, band, vocabulary=8), None, str(folder), round(50 * SECONDS))
+    return MusicGen(new_musicgen(codec, vocabulary=8), None, str(folder), round(50 * SECONDS))
 
 
 def evaluate_codec(musicgen: MusicGen, n: int) -> list[Row]:
-    """What a codec keeps of n pieces of its band: beats, log-mel spectrum, timbre; and how it uses its codebooks."""
+    """What a codec keeps of n pieces of the band: beats, log-mel spectrum, timbre; and how it uses its codebooks."""
     import torch
 
     from .codec_training import reconstruction_loss
@@ -143,11 +140,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--beside", metavar="MODEL", help="another, whose distance to the band to show too")
     parser.add_argument("--codec", metavar="FOLDER", help="measure this codec alone; nano: the bundled one's")
-    parser.add_argument("--band", choices=BANDS, default="full", help="whose music, with --codec")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.codec:
-        rows = evaluate_codec(codec_alone(options.codec, BANDS[options.band]), options.clips)
+        rows = evaluate_codec(codec_alone(options.codec), options.clips)
     else:
         rows = evaluate(options.model, options.clips, options.tempo_prompts, options.beside)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from .puppet import render_frames
 from .reactions import drifts, face, movement
 
 if TYPE_CHECKING:
-    from .band import Piece
+    from .pieces import Piece
 
 __all__ = ["Performance", "Performer", "draw_performer", "perform", "render_frames", "to_landmarks"]
 

@@ -31,7 +31,6 @@ from .files import copy_files, digest_of
 if TYPE_CHECKING:
     from transformers import EncodecModel
 
-    from .bands import Band
     from .musicgen import MusicGen
 
 SHARES = {"codec": 0.36, "reading": 0.01, "language": 0.39, "adapter": 0.20}  # of --hours; encoding takes the rest
@@ -47,7 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--hours", type=float, default=3.0, help="of training in all (default: %(default)s)")
     parser.add_argument("--examples", type=int, default=1600, help="synthetic performances for the adapter")
-    parser.add_argument("--band", choices=("first", "full"), default="full", help="whose music (default: %(default)s)")
     parser.add_argument("--filters", type=int, default=32, help="width of a new codec (default: %(default)s)")
     parser.add_argument("--codebook-size", type=int, default=1024, help="of a new codec (default: %(default)s)")
     parser.add_argument(
@@ -81,7 +79,7 @@ def train(options: argparse.Namespace) -> None:
     from .checkpoints import keep_plan
     from .musicgen import NANO, device_named, load
 
-    settings = ("hours", "examples", "band", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
+    settings = ("hours", "examples", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
     plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
     plan |= {"codec": _digest(options.codec)} if options.codec else {}
     device = str(device_named(options.device))
@@ -99,7 +97,6 @@ def train(options: argparse.Namespace) -> None:
 
 def train_nano(options: argparse.Namespace, device: str) -> Path | None:
     """Train codec and language model. Returns the folder of the result; None if only the codec was asked for."""
-    from .bands import BANDS
     from .language_training import (
         new_musicgen,
         new_tokenizer,
@@ -109,20 +106,19 @@ def train_nano(options: argparse.Namespace, device: str) -> Path | None:
     )
     from .reading import learn_to_read
 
-    band = BANDS[options.band]
-    codec = trained_codec(options, band, device)
+    codec = trained_codec(options, device)
     if options.codec_only:
         return None
-    tokenizer = new_tokenizer(band)
-    model = new_musicgen(codec, band, len(tokenizer), options.width, options.layers)
+    tokenizer = new_tokenizer()
+    model = new_musicgen(codec, len(tokenizer), options.width, options.layers)
     start_numbers_as_neighbours(model, tokenizer)
-    learn_to_read(model, tokenizer, band, options.folder, _share("reading", options) * options.hours)
-    train_language(model, tokenizer, band, options.folder, _share("language", options) * options.hours)
+    learn_to_read(model, tokenizer, options.folder, _share("reading", options) * options.hours)
+    train_language(model, tokenizer, options.folder, _share("language", options) * options.hours)
     save_nano(model, tokenizer, options.folder / "nano")
     return options.folder / "nano"
 
 
-def trained_codec(options: argparse.Namespace, band: Band, device: str) -> EncodecModel:
+def trained_codec(options: argparse.Namespace, device: str) -> EncodecModel:
     """The codec that was named, or one that is trained here and saved as FOLDER/codec, weights stored as float16.
 
     Raises:
@@ -135,7 +131,7 @@ def trained_codec(options: argparse.Namespace, band: Band, device: str) -> Encod
     if options.codec is None:
         codec = new_codec(options.filters, options.codebook_size).to(device)
         hours = _share("codec", options) * options.hours
-        train_codec(codec, band, options.folder, hours, opponent=options.opponent)
+        train_codec(codec, options.folder, hours, opponent=options.opponent)
         codec.half().save_pretrained(options.folder / "codec")
         return codec.float()
     try:

@@ -9,8 +9,8 @@ import numpy as np
 from .harmony import BRIGHT
 
 if TYPE_CHECKING:
-    from .band import Piece
     from .performer import Performer
+    from .pieces import Piece
 
 ENERGY_RATE = 50.0  # Hz, of Piece.energy
 FALL_S, RISE_S = 0.28, 0.50  # a nod goes down faster than it comes back, and does not stretch over slow beats

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 from transformers import MusicgenForConditionalGeneration, T5Tokenizer
 
-from .bands import Band
+from . import band
 from .checkpoints import train_for
 from .harmony import BRIGHT
 from .instruments import INSTRUMENTS
@@ -62,14 +62,14 @@ class Reader(torch.nn.Module):
         )
 
 
-def captioned(band: Band, first_seed: int, size: int, i: int) -> tuple[list[str], dict[str, torch.Tensor]]:
+def captioned(first_seed: int, size: int, i: int) -> tuple[list[str], dict[str, torch.Tensor]]:
     """Batch number i of pieces that no other batch has: `WORDINGS` captions of each of `size`, and the pieces' facts.
 
     Returns:
         (B captions, with B = size * `WORDINGS`; "tempo" and "style" (B,) int64, "dark" and "level" (B,) and "players"
         (B, P) float32)
     """
-    styles, captions, facts = list(band.styles), [], []
+    styles, captions, facts = list(band.STYLES), [], []
     for seed in range(first_seed + i * size, first_seed + (i + 1) * size):
         piece = band.compose(seed, PIECE_S)
         players = np.isin(PLAYERS, piece.instruments)
@@ -89,7 +89,6 @@ def captioned(band: Band, first_seed: int, size: int, i: int) -> tuple[list[str]
 def learn_to_read(
     model: MusicgenForConditionalGeneration,
     tokenizer: T5Tokenizer,
-    band: Band,
     folder: Path,
     hours: float,
     *,
@@ -100,14 +99,13 @@ def learn_to_read(
 
     Args:
         model: from `language_training.new_musicgen`. tokenizer: its own.
-        band: whose captions it reads.
         folder: for the checkpoint and the log, stage "reading".
         hours: of training in all.
         size: pieces a step; workers: processes that compose.
     """
-    reader = Reader(model, len(band.styles)).to(model.device).train()
+    reader = Reader(model, len(band.STYLES)).to(model.device).train()
     optimizer = optimizer_of(reader)
-    batches = ahead(partial(captioned, band, FIRST_SEED, size), workers)
+    batches = ahead(partial(captioned, FIRST_SEED, size), workers)
 
     def read(captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         tokens = tokenizer(captions, return_tensors="pt", padding=True).to(model.device)
@@ -122,7 +120,7 @@ def learn_to_read(
         optimizer.step()
         return {"loss": float(loss.detach())}
 
-    held_captions, held_facts = captioned(band, 0, 32, 0)
+    held_captions, held_facts = captioned(0, 32, 0)
     told = torch.tensor([any(word in caption.lower() for word in ("bpm", "beats per")) for caption in held_captions])
 
     @torch.no_grad()

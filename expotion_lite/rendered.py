@@ -33,13 +33,13 @@ def both_ways(song: int, performer: int) -> tuple[Controls, Controls]:
 
     The person faces the camera and is never lost. What the hands do is not in the pixels.
     """
-    from .bands import BANDS
+    from . import band
     from .landmarks import extract_landmarks
     from .performer import draw_performer, perform, render_frames, to_landmarks
     from .video import write_video
 
     person = replace(draw_performer(performer), face_seen=True, body_seen=True, losses_per_s=0.0, view_deg=(0, 0, 0))
-    performance = perform(BANDS["full"].compose(song, SECONDS), person)
+    performance = perform(band.compose(song, SECONDS), person)
     direct = extract_controls(to_landmarks(performance, person), duration_s=SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(Path(folder) / "person.mp4", render_frames(performance))

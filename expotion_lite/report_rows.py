@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bands import band_of
+from . import band
 from .generation import sing
 from .judges import FAMILIES, SECONDS, Corpus, Judge, balanced_accuracy, plays
 from .metrics import beat_f_measure, bootstrap_interval, cents_off, in_tune, tempo_by_line, track_beats
@@ -19,9 +19,8 @@ from .metrics import beat_f_measure, bootstrap_interval, cents_off, in_tune, tem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .band import Piece
-    from .bands import Band
     from .musicgen import MusicGen
+    from .pieces import Piece
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _perplexity(codes: np.ndarray, size: int) -> float:
     return float(np.exp(-(share * np.log(share + 1e-12)).sum()))
 
 
-def tempo_prompts(band: Band, sample_rate: int, n: int) -> tuple[list[str], list[Piece], np.ndarray]:
+def tempo_prompts(sample_rate: int, n: int) -> tuple[list[str], list[Piece], np.ndarray]:
     """Prompts that name a style and a tempo at which the beat tracker reads three of three of the band's pieces right.
 
     What a listener cannot tap to, such as a drone, would measure the tracker instead of the model.
@@ -99,7 +98,7 @@ def tempo_prompts(band: Band, sample_rate: int, n: int) -> tuple[list[str], list
         (n prompts, a fourth piece of the band for each, (n,) their tempi, 60 to 170 bpm)
     """
     rng, wanted, chosen = np.random.default_rng(42), np.linspace(60, 170, n).round(), []
-    range_of = {name: style.tempo_bpm for name, style in band.styles.items()}
+    range_of = {name: style.tempo_bpm for name, style in band.STYLES.items()}
     for bpm in wanted:
         for style in rng.permutation(
             [s for s, (low, high) in range_of.items() if low <= bpm <= high] or list(range_of)
@@ -119,8 +118,8 @@ def right_tempo(audio: np.ndarray, sample_rate: int, bpm: float) -> bool:
 
 def tempo_row(musicgen: MusicGen, n: int) -> Row:
     """Whether the tempo that a prompt names is the tempo that is played."""
-    rate, band = musicgen.sample_rate, band_of(musicgen)
-    prompts, pieces, wanted = tempo_prompts(band, rate, n)
+    rate = musicgen.sample_rate
+    prompts, pieces, wanted = tempo_prompts(rate, n)
     audio, _ = sing(musicgen, prompts, SECONDS)
     right, known = (
         np.array([right_tempo(clip, rate, bpm) for clip, bpm in zip(clips, wanted, strict=True)])
@@ -161,9 +160,9 @@ def style_row(judge: Judge, held: Corpus, heard: dict[str, np.ndarray]) -> Row:
 
 def in_tune_row(held: Corpus, audio: np.ndarray, sample_rate: int) -> Row:
     """Whether what a model plays, audio (N, samples), is in tune, beside the band."""
-    band, nano = (np.array([in_tune(clip, sample_rate) for clip in clips]) for clips in (held.audio, audio))
-    how = f"loudest tone within 20 cents of a note; the band: {band.mean():.2f}, chance 0.4"
-    return Row("in tune", how, float(nano.mean()), bootstrap_interval(nano), "")
+    original, sung = (np.array([in_tune(clip, sample_rate) for clip in clips]) for clips in (held.audio, audio))
+    how = f"loudest tone within 20 cents of a note; the band: {original.mean():.2f}, chance 0.4"
+    return Row("in tune", how, float(sung.mean()), bootstrap_interval(sung), "")
 
 
 def prompt_for(piece: Piece) -> str:
@@ -205,7 +204,7 @@ def _longest_run(codes: np.ndarray) -> int:
     return int(np.diff([0, *changes, len(codes)]).max())
 
 
-def health_rows(audio: np.ndarray, codes: np.ndarray, band: Corpus, sample_rate: int) -> list[Row]:
+def health_rows(audio: np.ndarray, codes: np.ndarray, played: Corpus, sample_rate: int) -> list[Row]:
     """Shares of clips that are silent, clipped, stuck or noise, with exact intervals (Clopper and Pearson 1934)."""
     from scipy.stats import binomtest
 
@@ -214,7 +213,7 @@ def health_rows(audio: np.ndarray, codes: np.ndarray, band: Corpus, sample_rate:
         "stuck": "one code of any codebook for 2 s", "noise-like": "median spectral flatness over 0.3",
     }  # fmt: skip
     aims = {"silent": "0", "clipped": "0", "stuck": "<= 0.01", "noise-like": "<= 0.01"}
-    own = sick(band.audio, band.codes, sample_rate)
+    own = sick(played.audio, played.codes, sample_rate)
     rows = []
     for name, bad in sick(audio, codes, sample_rate).items():
         span = binomtest(int(bad.sum()), len(bad)).proportion_ci(method="exact")
@@ -234,14 +233,14 @@ def quality_rows(sets: dict[str, np.ndarray], styles: tuple[np.ndarray, np.ndarr
     def distance(a: np.ndarray, b: np.ndarray) -> float:
         return frechet_distance(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
 
-    unit, band, rows = distance(*styles), sets["band"], []
+    unit, original, rows = distance(*styles), sets["band"], []
     aims = {"through the codec": "<= 0.25", "nano": "<= 2 x the codec's"}
-    groups = np.array_split(np.random.default_rng(0).permutation(len(band)), min(20, len(band)))
+    groups = np.array_split(np.random.default_rng(0).permutation(len(original)), min(20, len(original)))
     for name, heard in sets.items():
         if name == "band":
             continue
-        value = distance(heard, band) / unit
-        without = [distance(np.delete(heard, g, 0), np.delete(band, g, 0)) / unit for g in groups]
+        value = distance(heard, original) / unit
+        without = [distance(np.delete(heard, g, 0), np.delete(original, g, 0)) / unit for g in groups]
         spread = 1.96 * np.sqrt((len(groups) - 1) * np.var(without))
         rows.append(Row(f"distance to the band: {name}", "Frechet, musicnn, 1 = from rock to techno", value,
                         (float(max(value - spread, 0)), float(value + spread)), aims.get(name, "")))  # fmt: skip

@@ -41,9 +41,11 @@ PROMPTS = (
     "happy lo-fi hip hop with electric piano",
     "fast techno with synth lead and drums",
     "slow sad piano ballad",
-    "warm folk with guitar and strings",
-    "calm ambient with pads and bells",
+    "warm folk with nylon guitar and flute",
+    "calm ambient with synth pad and choir",
     "proud march with brass and drums",
+    "sunny reggae with organ and electric bass",
+    "cheerful waltz with accordion",
 )
 
 

@@ -317,8 +317,8 @@ for row, each in enumerate([other, take]):
 #
 # ## Limits
 #
-# - Nano is small, has heard one procedural band only, and knows few words, all English: rock, techno, folk, ambient, march, piano
-#   ballad, lo-fi hip hop; fast, slow, happy, sad, and the names of some instruments.
+# - Nano is small, has heard one procedural band only, and knows few words, all English: fifteen styles such as rock, techno, waltz,
+#   reggae and piano ballad; fast, slow, happy, sad and the like, and the names of eighteen instruments.
 # - It learned to watch from synthetic people. Large, regular movements steer it best, fine expressions little.
 # - MediaPipe finds faces of some people, and in some light, better than of others. Who is not found cannot play.
 #

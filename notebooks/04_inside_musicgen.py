@@ -40,7 +40,7 @@ import torch
 from IPython.display import Audio, display
 
 import expotion_lite as el
-from expotion_lite.bands import band_of
+from expotion_lite import band
 from expotion_lite.decoding import StepDecoder
 from expotion_lite.musicgen import decode, delay, encode, undelay
 from expotion_lite.plots import plot_spectrogram
@@ -55,7 +55,6 @@ from expotion_lite.sampling import Condition, choose, encode_prompts, guidance_r
 # %%
 musicgen = el.load("nano")
 rate, n_codebooks = musicgen.sample_rate, musicgen.n_codebooks
-band = band_of(musicgen)
 piece = band.compose(9000, 6.0, style="rock", on_downbeat=True)
 audio = torch.from_numpy(band.play(piece, rate))[None]
 Audio(audio[0], rate=rate)

@@ -43,9 +43,8 @@ import torch
 from IPython.display import Audio
 
 import expotion_lite as el
-from expotion_lite import data, plots
+from expotion_lite import band, data, plots
 from expotion_lite.assets import clip
-from expotion_lite.bands import band_of
 from expotion_lite.files import digest_of
 from expotion_lite.musicgen import encode, model_folder
 from expotion_lite.performer import draw_performer, perform, to_landmarks
@@ -59,7 +58,7 @@ from expotion_lite.recordings import RecordedFolder
 
 # %%
 musicgen = el.load()
-band, rate, seconds = band_of(musicgen), musicgen.frame_rate, musicgen.window / musicgen.frame_rate
+rate, seconds = musicgen.frame_rate, musicgen.window / musicgen.frame_rate
 song, performer = 4242, 7
 piece, person = band.compose(song, seconds), draw_performer(performer)
 seen = to_landmarks(perform(piece, person), person)
@@ -106,7 +105,7 @@ _ = figure.legend(*axes[1].get_legend_handles_labels(), loc="outside upper cente
 def look(performer):
     """What leads one person's movement to the piece, and the pulse; dotted: the beats."""
     who = draw_performer(performer)
-    moves = data.synthetic_pair(song, performer, seconds, rate, band)[1]
+    moves = data.synthetic_pair(song, performer, seconds, rate)[1]
     ax = plots.plot_controls(moves, ["head_pitch", "shoulders_y", "right_wrist_y", "pulse"])
     for beat in piece.beats:
         ax.axvline(beat, color="0.4", linestyle=":", linewidth=1)
@@ -185,7 +184,7 @@ for tempo in (True, True, True, False, False, False):
 # follow the person?
 
 # %%
-pairs = [data.synthetic_pair(7000 + k, 7000 + k, seconds, rate, band) for k in range(120)]
+pairs = [data.synthetic_pair(7000 + k, 7000 + k, seconds, rate) for k in range(120)]
 tempo = np.array([piece.tempo_bpm for piece, _ in pairs])
 heard = np.array([60 / np.median(np.diff(plots.pulse_times(moves))) for _, moves in pairs])
 tempo, heard = tempo - tempo[:80].mean(), heard - heard[:80].mean()
@@ -281,7 +280,7 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 
 # %%
 songs, people = np.repeat(np.arange(12), 10), np.tile(np.arange(10), 12)
-pairs = [data.synthetic_pair(3000 + s, 3100 + p, seconds, rate, band) for s, p in zip(songs, people, strict=True)]
+pairs = [data.synthetic_pair(3000 + s, 3100 + p, seconds, rate) for s, p in zip(songs, people, strict=True)]
 keys = np.array([piece.key for piece, _ in pairs])
 alike = np.corrcoef([moves["pulse"] for _, moves in pairs])
 

@@ -52,7 +52,6 @@ from torch.nn import functional as F
 # %%
 import expotion_lite as el
 from expotion_lite import adapter, data, evaluation, training
-from expotion_lite.bands import band_of
 from expotion_lite.generation import load_musician, play, to_audio
 from expotion_lite.metrics import against_others, onset_motion_correlation, onset_strength
 from expotion_lite.musicgen import IGNORED, delay, inputs_and_labels
@@ -429,8 +428,8 @@ assert abs(gaps["untrained"]) < 1e-5
 # it louder. Each piece is held against all six, as in [00](00_start_here.ipynb).
 
 # %%
-band, rate = band_of(musicgen), musicgen.sample_rate
-_, people, prompts = evaluation.held_out(6, 5.0, band=band)
+rate = musicgen.sample_rate
+_, people, prompts = evaluation.held_out(6, 5.0)
 loud = el.Settings(visual_guidance=8.0)
 music = {}
 for name, musician in {"untrained": load_musician("nano", None), "yours": yours, "bundled": bundled}.items():

@@ -47,7 +47,6 @@ from scipy.stats import binom, binomtest
 import expotion_lite as el
 from expotion_lite import evaluation, experiments, metrics
 from expotion_lite.assets import clip
-from expotion_lite.bands import band_of
 from expotion_lite.generation import finish, load_musician, play, to_audio
 from expotion_lite.session import matched
 
@@ -119,8 +118,8 @@ _ = figure.legend(loc="outside upper center", ncols=4)
 # %%
 musician = load_musician()
 musicgen, n_people = musician.musicgen, 10
-rate, band = musicgen.sample_rate, band_of(musicgen)
-pieces, controls, captions = evaluation.held_out(n_people, 8.0, band=band)
+rate = musicgen.sample_rate
+pieces, controls, captions = evaluation.held_out(n_people, 8.0)
 
 # %%
 music = evaluation.make_music(musician, captions, controls, el.Settings(), progress=False)
@@ -358,7 +357,7 @@ seconds = el.probe(video).duration_s
 her = el.extract_controls(el.extract_landmarks(video, progress=False), duration_s=seconds)
 
 # %%
-_, strangers, _ = evaluation.held_out(n_pairs, seconds, first=n_people, band=band)
+_, strangers, _ = evaluation.held_out(n_pairs, seconds, first=n_people)
 prompts = ["happy rock with guitar, bass and drums", "techno with synth lead and drums", "folk with bass and drums"]
 codes = play(musician, prompts * 2, [her] * n_pairs + strangers, el.Settings())
 takes = [finish(to_audio(musicgen, each), rate, seconds) for each in codes]

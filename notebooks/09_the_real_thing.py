@@ -136,9 +136,9 @@ parts = (model.text_encoder, model.audio_encoder, model.decoder, model.enc_to_de
 assert [sum(p.numel() for p in part.parameters()) for part in parts] == list(sizes.values())
 
 # %%
-from expotion_lite.bands import band_of
+from expotion_lite import band
 
-band, rate = band_of(musicgen), musicgen.sample_rate
+rate = musicgen.sample_rate
 second = torch.from_numpy(band.play(band.compose(1, 1.0), rate))[None]
 codes = encode(musicgen, second)  # as with nano
 print(f"{second.shape[1]} samples became {codes.shape[2]} frames of {codes.shape[1]} codes")

@@ -1,4 +1,4 @@
-"""The larger band: what a piece says of itself is what its notes do, in every style."""
+"""What the band writes: what a piece says of itself is what its notes do, in every style."""
 
 from __future__ import annotations
 

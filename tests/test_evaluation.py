@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from expotion_lite.band import play
 from expotion_lite.data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS, TRAIN_PERFORMERS, TRAIN_SONGS
 from expotion_lite.evaluation import held_out, paired, plot_alignment, score, summarise, table_of
-from expotion_lite.synth import render
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def test_held_out_is_far_from_training_and_captions_hide_the_tempo(performances)
 
 def test_the_bands_own_music_separates_from_the_shuffled_control(performances):
     pieces, controls, _ = performances
-    tables = score([render(piece) for piece in pieces], 16_000, pieces, controls)
+    tables = score([play(piece, 16_000) for piece in pieces], 16_000, pieces, controls)
     for name, table in tables.items():
         assert table.shape == (6, 6)
         assert summarise(table)["difference"] > 0.05, name
@@ -35,7 +35,7 @@ def test_the_bands_own_music_separates_from_the_shuffled_control(performances):
 def test_music_that_knows_nothing_of_the_video_does_not(performances):
     """The band's music of other songs is as rhythmic, and fits these videos no better than the others."""
     pieces, controls, _ = performances
-    wrong = [render(piece) for piece in held_out(12, 6.0)[0][6:]]
+    wrong = [play(piece, 16_000) for piece in held_out(12, 6.0)[0][6:]]
     for name, table in score(wrong, 16_000, pieces, controls).items():
         assert summarise(table)["difference"] < 0.05, name
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from expotion_lite.bands import BANDS, band_of
+from expotion_lite import band
 from expotion_lite.checkpoints import load_checkpoint, save_checkpoint
 from expotion_lite.codec_training import new_codec
 from expotion_lite.errors import ExpotionError
@@ -36,25 +36,23 @@ from expotion_lite.pretraining import main
 from expotion_lite.reading import TEMPI, captioned, learn_to_read
 from expotion_lite.streams import ahead, one_ahead
 
-BAND = BANDS["full"]
-
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return new_tokenizer(BAND, n_captions=300)
+    return new_tokenizer(n_captions=300)
 
 
 def test_no_piece_comes_twice_and_a_resumed_run_hears_what_it_would_have_heard():
-    first = fresh_pieces(BAND, 1_000_000, 2, 0)
+    first = fresh_pieces(1_000_000, 2, 0)
     assert first.music.shape == (2, 10 * 16_000) and len(first.captions) == 2 and first.clocks.shape == (2, WINDOW, 6)
-    later, again = fresh_pieces(BAND, 1_000_000, 2, 1), fresh_pieces(BAND, 1_000_000, 2, 1)
+    later, again = fresh_pieces(1_000_000, 2, 1), fresh_pieces(1_000_000, 2, 1)
     assert torch.equal(later.music, again.music) and later.captions == again.captions
     assert not any(torch.equal(a, b) for a in first.music for b in later.music)
 
 
 def test_pieces_are_encoded_whole_and_some_captions_are_left_out(tokenizer):
     codec = new_codec(4, 16).eval()
-    codes = encode_pieces(codec, fresh_pieces(BAND, 0, 2, 0).music)
+    codes = encode_pieces(codec, fresh_pieces(0, 2, 0).music)
     assert codes.shape == (2, 4, WINDOW) and 0 <= codes.min() <= codes.max() < 16
     shown = [bool(tokens_of(tokenizer, ["slow waltz"], i)[1].any()) for i in range(400)]
     assert 0.75 < np.mean(shown) < 0.93
@@ -71,19 +69,19 @@ def test_short_windows_follow_one_another_with_the_caption_and_the_clock_of_thei
 @pytest.mark.parametrize("style", ["waltz", "techno"])
 def test_the_clock_strikes_on_beats_and_bars(style):
     """And most pieces begin on one."""
-    piece = BAND.compose(3, 10.0, style=style)
+    piece = band.compose(3, 10.0, style=style)
     beat, _, bar, _, later, _ = clock_of(piece, WINDOW).T
     for times, hand in ((piece.beats, beat), (piece.downbeats, bar), (piece.beats[piece.beats > 0.5] - 0.5, later)):
         struck = np.round(50 * times[times < 9.98]).astype(int)
         assert hand[struck].min() > 0.95 and hand[(struck[:-1] + struck[1:]) // 2].max() < -0.9
-    begins = [bool((clock[0, 2] > 0.99).all()) for clock in fresh_pieces(BAND, 0, 8, 0).clocks]
+    begins = [bool((clock[0, 2] > 0.99).all()) for clock in fresh_pieces(0, 8, 0).clocks]
     assert 6 <= sum(begins) < 8
 
 
 def test_the_clock_is_measured_and_what_is_hidden_does_not_move_it(tokenizer):
-    model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1).eval()
+    model = new_musicgen(new_codec(4, 16).eval(), len(tokenizer), width=64, layers=1).eval()
     tokens = tokens_of(tokenizer, ["slow waltz"] * 2, 0)
-    clocks = torch.from_numpy(np.stack([clock_of(BAND.compose(i, 2.0), 100) for i in range(2)]))
+    clocks = torch.from_numpy(np.stack([clock_of(band.compose(i, 2.0), 100) for i in range(2)]))
     codes = torch.randint(0, 16, (2, 4, 100))
     past = torch.ones(2, 100)
     past[:, 20:] = 0
@@ -102,15 +100,15 @@ def test_the_clock_is_measured_and_what_is_hidden_does_not_move_it(tokenizer):
 
 
 def test_a_text_encoder_learns_to_read_tempi(tokenizer, tmp_path):
-    captions, facts = captioned(BAND, 0, 2, 0)
-    piece = BAND.compose(0, 4.0)
+    captions, facts = captioned(0, 2, 0)
+    piece = band.compose(0, 4.0)
     assert len(captions) == 8 and abs(TEMPI[facts["tempo"][0]] / piece.tempo_bpm - 1) < 0.02
-    assert list(BAND.styles)[facts["style"][0]] == piece.style and facts["players"][0].sum() == len(piece.instruments)
-    model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1)
+    assert list(band.STYLES)[facts["style"][0]] == piece.style and facts["players"][0].sum() == len(piece.instruments)
+    model = new_musicgen(new_codec(4, 16).eval(), len(tokenizer), width=64, layers=1)
     start_numbers_as_neighbours(model, tokenizer)
-    learn_to_read(model, tokenizer, BAND, tmp_path, 3 / 3600, size=2, workers=0)
+    learn_to_read(model, tokenizer, tmp_path, 3 / 3600, size=2, workers=0)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
-    knows_nothing = np.log(len(TEMPI)) + np.log(len(BAND.styles)) + 2 * np.log(2)
+    knows_nothing = np.log(len(TEMPI)) + np.log(len(band.STYLES)) + 2 * np.log(2)
     assert last["stage"] == "reading" and last["held_out_loss"] < knows_nothing + 0.5
     assert 0 <= last["held_out_tempo"] <= 1
 
@@ -122,7 +120,7 @@ def test_words_of_captions_are_known_and_others_are_spelled_out(tokenizer):
 
 
 def test_close_numbers_start_with_close_embeddings(tokenizer):
-    model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1)
+    model = new_musicgen(new_codec(4, 16).eval(), len(tokenizer), width=64, layers=1)
     table = model.text_encoder.shared.weight.detach()
     before = table.clone()
     start_numbers_as_neighbours(model, tokenizer)
@@ -138,17 +136,16 @@ def test_close_numbers_start_with_close_embeddings(tokenizer):
 
 
 def test_a_tiny_nano_is_trained_saved_and_loaded(tokenizer, tmp_path):
-    model = new_musicgen(new_codec(4, 16).eval(), BAND, len(tokenizer), width=64, layers=1)
+    model = new_musicgen(new_codec(4, 16).eval(), len(tokenizer), width=64, layers=1)
     before = {name: value.clone() for name, value in model.audio_encoder.state_dict().items()}
-    train_language(model, tokenizer, BAND, tmp_path, 3 / 3600, batch=2, workers=0)
+    train_language(model, tokenizer, tmp_path, 3 / 3600, batch=2, workers=0)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["stage"] == "language" and np.isfinite(last["loss"]) and np.isfinite(last["held_out_loss"])
     assert len(list((tmp_path / "samples").glob("*.wav"))) == len(SAMPLED)
     assert all(torch.equal(value, before[name]) for name, value in model.audio_encoder.state_dict().items())
     save_nano(model, tokenizer, tmp_path / "nano")
     musicgen = load(tmp_path / "nano")
-    assert musicgen.window == WINDOW and band_of(musicgen) is BAND
-    assert band_of(load("nano")) is BANDS["first"]
+    assert musicgen.window == WINDOW
 
 
 def test_a_stream_goes_on_from_any_number_in_order():
@@ -185,7 +182,7 @@ def test_two_optimizers_go_on_from_a_checkpoint_as_one(tokenizer, tmp_path):
             optimizer.step()
 
     codec = new_codec(4, 16).eval()
-    fresh = lambda: new_musicgen(codec, BAND, len(tokenizer), width=64, layers=1)  # noqa: E731
+    fresh = lambda: new_musicgen(codec, len(tokenizer), width=64, layers=1)  # noqa: E731
     whole, begun, resumed = fresh(), fresh(), fresh()
     optimizer = optimizer_of(whole)
     names = {p: name for name, p in whole.named_parameters()}

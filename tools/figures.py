@@ -4,7 +4,7 @@
 
 `take` is made from the bundled clip with the defaults; `landmarks` shows what was seen in it; `prompts` shows what the
 model makes of five prompts without a video; `training` has a panel for each stage in the given logs; `codec` shows what
-a codec of the full band keeps of four pieces; `studio` photographs the studio in Chromium, while it is tested;
+a codec keeps of four pieces; `studio` photographs the studio in Chromium, while it is tested;
 `alignment` (`make evaluate`), `rendered` (`python -m expotion_lite.rendered`), `results` and `guidance` (`make
 experiments`) are drawn from the .json that these commands wrote. Without names, those for which all is given.
 """
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--adapter", default="bundled")
     parser.add_argument("--log", type=Path, nargs="+", default=[ROOT / "figures" / "training.jsonl"],
                         help="log.jsonl of trainings (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a codec of the full band")
+    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a codec, to draw what it keeps")
     parser.add_argument("--output", type=Path, default=ROOT / "figures", help="folder (default: %(default)s)")
     options = parser.parse_args()
     drawn = {
@@ -113,11 +113,10 @@ def plot_codec(folder: Path) -> Figure:
     import matplotlib.pyplot as plt
 
     from expotion_lite import plots
-    from expotion_lite.bands import BANDS
     from expotion_lite.judges import corpus
     from expotion_lite.nano_evaluation import FIRST, codec_alone
 
-    musicgen = codec_alone(folder, BANDS["full"])
+    musicgen = codec_alone(folder)
     figure, axes = plt.subplots(len(STYLES), 2, figsize=(10, 2.1 * len(STYLES)), sharex=True)
     for style, row in zip(STYLES, axes, strict=True):
         made = corpus(musicgen, 1, FIRST, style=style)
