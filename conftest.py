@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # set by pytest-xdist; what follows notebooks' kernels inherit
-    # One thread for each of two processes on two cores. And librosa's functions are compiled by numba into a cache, which
-    # two processes that write it at once break: each has its own.
+    # One thread for each of two processes on two cores. And librosa's functions are compiled by numba into a cache,
+    # which two processes that write it at once break: each has its own.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parent / ".pytest_cache" / f"numba-{worker}")
 

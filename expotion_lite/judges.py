@@ -58,7 +58,7 @@ class Judge:
     """Tells styles and instruments by ear: logistic regression on musicnn's embeddings of band audio (scikit-learn)."""
 
     def __init__(self, heard: np.ndarray, pieces: list[Piece]) -> None:
-        """heard: (N, P, 200) embeddings of these N pieces."""
+        """heard: (N, P, 200) embeddings of these N pieces. A family that plays in all of them, or in none, is left out."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -66,7 +66,8 @@ class Judge:
         fresh = lambda: make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))  # noqa: E731
         x = heard.mean(1)
         self.style = fresh().fit(x, [piece.style for piece in pieces])
-        self.families = {name: fresh().fit(x, plays(pieces, name)) for name in FAMILIES}
+        there = {name: plays(pieces, name) for name in FAMILIES}
+        self.families = {name: fresh().fit(x, who) for name, who in there.items() if 0 < who.mean() < 1}
 
     def right_style(self, heard: np.ndarray, pieces: list[Piece]) -> np.ndarray:
         """(N,) whether each clip sounds like the style of its piece."""

@@ -263,41 +263,40 @@ def encode(musicgen: MusicGen, audio: torch.Tensor) -> torch.Tensor:
     return codes[0]
 
 
-def decode(
-    musicgen: MusicGen,
-    codes: torch.Tensor,
-    *,
-    chunk: int = 500,
-    margin: int = 25,
-    start: int = 0,
-    end: int | None = None,
-) -> torch.Tensor:
+def decoder_parts(musicgen: MusicGen) -> tuple[torch.nn.Module, torch.nn.Module, torch.nn.Module]:
+    """A codec's decoder in three: what comes before its memory, the memory (an `EncodecLSTM`), and what makes sound."""
+    import torch
+
+    layers = list(musicgen.model.audio_encoder.decoder.layers)
+    memory = next(i for i, layer in enumerate(layers) if hasattr(layer, "lstm"))
+    return torch.nn.Sequential(*layers[:memory]), layers[memory], torch.nn.Sequential(*layers[memory + 1 :])
+
+
+def latents_of(musicgen: MusicGen, codes: torch.Tensor) -> torch.Tensor:
+    """What codes (B, K, T) stand for, (B, D, T): the sum of their codebooks' entries."""
+    codec = musicgen.model.audio_encoder
+    return codec.quantizer.decode(codes.transpose(0, 1).to(codec.device))
+
+
+def decode(musicgen: MusicGen, codes: torch.Tensor, *, chunk: int = 500, margin: int = 25) -> torch.Tensor:
     """Codes to audio. What has a memory runs over all frames; the rest in chunks, so that memory stays bounded.
 
     Args:
         codes: (B, K, T) integers.
         chunk: frames decoded at once; margin: frames of context on either side, decoded and thrown away.
-        start, end: first frame that is wanted, and the one after the last; all unless given.
 
     Returns:
-        audio: (B, (end - start) * hop) float32 at the model's sample rate.
+        audio: (B, T * hop) float32 at the model's sample rate.
     """
     import torch
 
-    codec, n_frames = musicgen.model.audio_encoder, codes.shape[-1]
-    hop = round(musicgen.sample_rate / musicgen.frame_rate)
-    layers = list(codec.decoder.layers)
-    remembers = max(i for i, layer in enumerate(layers) if hasattr(layer, "lstm")) + 1
-    pieces = []
+    hop, n_frames, pieces = round(musicgen.sample_rate / musicgen.frame_rate), codes.shape[-1], []
+    before, memory, after = decoder_parts(musicgen)
     with torch.no_grad():
-        hidden = codec.quantizer.decode(codes.transpose(0, 1).to(codec.device))
-        for layer in layers[:remembers]:
-            hidden = layer(hidden)
-        for first in range(start, n_frames if end is None else end, chunk):
-            last = min(first + chunk, n_frames if end is None else end)
+        hidden = memory(before(latents_of(musicgen, codes)))
+        for first in range(0, n_frames, chunk):
+            last = min(first + chunk, n_frames)
             left, right = max(0, first - margin), min(n_frames, last + margin)
-            audio = hidden[..., left:right]
-            for layer in layers[remembers:]:
-                audio = layer(audio)
+            audio = after(hidden[..., left:right])
             pieces.append(audio[:, 0, (first - left) * hop : (last - left) * hop].float().cpu())
     return torch.cat(pieces, dim=1)

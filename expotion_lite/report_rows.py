@@ -13,7 +13,7 @@ import numpy as np
 
 from . import band
 from .generation import sing
-from .judges import FAMILIES, SECONDS, Corpus, Judge, balanced_accuracy, plays
+from .judges import SECONDS, Corpus, Judge, balanced_accuracy, plays
 from .metrics import beat_f_measure, bootstrap_interval, cents_off, in_tune, tempo_by_line, track_beats
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def tempo_row(musicgen: MusicGen, n: int) -> Row:
 
 def families_row(judge: Judge, held: Corpus, heard: dict[str, np.ndarray]) -> Row:
     """Whether who plays is who was asked for, by prompts that name players only. heard: "decoded", "asked"."""
-    truth = {name: plays(held.pieces, name) for name in FAMILIES}
+    truth = {name: plays(held.pieces, name) for name in judge.families}
     known, said = judge.hears(heard["decoded"]), judge.hears(heard["asked"])
 
     def score(picks: np.ndarray) -> float:
@@ -140,7 +140,7 @@ def families_row(judge: Judge, held: Corpus, heard: dict[str, np.ndarray]) -> Ro
     n = len(held.pieces)
     ceiling = balanced_accuracy(known, truth)
     how = (
-        "five families there or not, balanced (chance 0.5), prompts that name players only; "
+        f"{len(truth)} families there or not, balanced (chance 0.5), prompts that name players only; "
         f"by a judge who is right on {ceiling:.2f} of the band through the codec"
     )
     return Row("instruments follow text", how, score(np.arange(n)), resampled(score, n), ">= 0.85")

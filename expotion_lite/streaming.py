@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from .musicgen import MusicGen
 
 CHUNK_S = 0.5
-MARGIN = 8  # frames around a chunk that its sound depends on
-MEMORY = 250  # frames before it that the codec's recurrent layers are reminded of
+MARGIN = 8  # frames around a chunk that its sound depends on, but for what the codec remembers
 
 
 class Overheard:
@@ -62,14 +61,21 @@ class SoundStream:
     """Turn growing codes into chunks of sound that fit together without a seam.
 
     Example:
-        >>> stream = SoundStream(None, print, 8)
-        >>> stream.finish([])
+        >>> from expotion_lite.musicgen import load
+        >>> chunks = []
+        >>> stream = SoundStream(load("nano"), chunks.append, n_samples=8_000)
+        >>> stream.finish(30 * [np.zeros(4, int)])
+        >>> sum(map(len, chunks))
+        8000
     """
 
     def __init__(self, musicgen: MusicGen, on_sound: Callable[[np.ndarray], None], n_samples: int) -> None:
         """on_sound: called with (N,) float32 within -1..1. n_samples: how much is wanted in all."""
+        from .musicgen import decoder_parts
+
         self._musicgen, self._on_sound, self._left = musicgen, on_sound, n_samples
-        self._done = 0
+        self._before, self._memory, self._after = decoder_parts(musicgen)
+        self._done, self._state, self._past = 0, None, None  # frames that sounded; the memory after them; the last few
 
     def hear(self, codes: list[np.ndarray]) -> None:
         """Sound what is certain by now, if it is a chunk. codes: all frames so far, each (K,)."""
@@ -83,14 +89,30 @@ class SoundStream:
             self._emit(codes, len(codes))
 
     def _emit(self, codes: list[np.ndarray], end: int) -> None:
+        """Sound the frames up to `end`. The codec's memory, which holds the phase of every tone, goes on."""
         import torch
 
-        from .musicgen import decode
+        from .musicgen import latents_of
 
-        first = max(0, self._done - MEMORY)
-        heard = torch.from_numpy(np.stack(codes[first:], axis=1))[None]
-        audio = decode(self._musicgen, heard, margin=MARGIN, start=self._done - first, end=end - first)[0].numpy()
-        audio = np.clip(audio[: self._left], -1.0, 1.0)
+        first, new = max(0, self._done - MARGIN), end - self._done
+        with torch.inference_mode():
+            latents = latents_of(self._musicgen, torch.from_numpy(np.stack(codes[first:], axis=1))[None])
+            ahead = self._before(latents)[..., self._done - first :]
+            sure, self._state = self._remember(ahead[..., :new], self._state)
+            hidden = torch.cat([sure, self._remember(ahead[..., new:], self._state)[0]], -1)
+            past = 0 if self._past is None else self._past.shape[-1]
+            hidden = hidden if self._past is None else torch.cat([self._past, hidden], -1)
+            audio = self._after(hidden)[0, 0].float().cpu().numpy()
+        self._past = hidden[..., max(0, past + new - MARGIN) : past + new]
+        hop = round(self._musicgen.sample_rate / self._musicgen.frame_rate)
+        audio = np.clip(audio[past * hop : (past + new) * hop][: self._left], -1.0, 1.0)
         self._done, self._left = end, self._left - len(audio)
         if len(audio):
             self._on_sound(audio)
+
+    def _remember(self, hidden: torch.Tensor, state: tuple | None) -> tuple[torch.Tensor, tuple | None]:
+        """Run the memory, like its `EncodecLSTM`, over (1, D, T) from a state on. Returns (1, D, T) and the state."""
+        if not hidden.shape[-1]:
+            return hidden, state
+        out, state = self._memory.lstm(hidden.permute(2, 0, 1), state)
+        return hidden + out.permute(1, 2, 0), state
