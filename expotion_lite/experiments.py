@@ -8,7 +8,8 @@ neither tempo nor mood nor key: these can only come from the video. Music and sc
 
     python -m expotion_lite.experiments --curve --clips 60
 
-does so for the row "face + motion" at rising visual guidance: `figures/guidance.json` and `figures/guidance.svg`.
+does so for the row "face + motion" at rising visual guidance, for other people, who choose the default by it:
+`figures/guidance.json` and `figures/guidance.svg`.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ COMPARED = (  # what a row is expected to be better at than another
     ("face only", "motion only", "mode agreement"),
 )
 CURVE = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # visual guidance
+CHOOSING = 1_000  # from this number on held-out songs and performers choose settings; those before it measure
 
 
 @dataclass(frozen=True)
@@ -132,14 +134,14 @@ class Stage:
         return [replace(c, values=hide(c.values, c.channels, hidden)) for c in each] if hidden else each
 
 
-def stage_of(musicgen: MusicGen, n: int) -> Stage:
-    """The first n held-out songs and performers, which chose nothing either."""
+def stage_of(musicgen: MusicGen, n: int, first: int = 0) -> Stage:
+    """n held-out songs and performers, from number `first` on; those below `CHOOSING` chose nothing either."""
     from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS
     from .performer import draw_performer, perform, to_landmarks
 
     duration_s = musicgen.window / musicgen.frame_rate
     pieces, clean, noisy, captions = [], [], [], []
-    for i in range(n):
+    for i in range(first, first + n):
         piece, person = band.compose(HELD_OUT_SONGS + i, duration_s), draw_performer(HELD_OUT_PERFORMERS + i)
         performance, shaky = perform(piece, person), replace(person, jitter=NOISE, losses_per_s=LOSSES_PER_S)
         pieces.append(piece)
@@ -197,9 +199,15 @@ def measure(audio: list[np.ndarray], sample_rate: int, stage: Stage, pulses: lis
 
 
 def run(
-    n: int, settings: Settings, model: str, adapter: str, folder: Path, arms: tuple[Arm, ...] = ARMS
+    n: int,
+    settings: Settings,
+    model: str,
+    adapter: str,
+    folder: Path,
+    arms: tuple[Arm, ...] = ARMS,
+    first: int = 0,
 ) -> dict[str, dict]:
-    """Make and score everything, or what is not kept in `folder` yet.
+    """Make and score everything for people from number `first` on, or what is not kept in `folder` yet.
 
     Returns:
         `rows`: an arm's name -> column -> mean and 95% interval, with "frechet", the distance to the band's own music
@@ -209,7 +217,7 @@ def run(
     from .generation import load_musician
 
     musicgen = load_musician(model, adapter).musicgen
-    stage = stage_of(musicgen, n)
+    stage = stage_of(musicgen, n, first)
     pulses = [controls["pulse"] for controls in stage.controls()]
     own = _kept(folder / "band.npz", lambda: measure(_played(musicgen, stage), musicgen.sample_rate, stage, pulses))
     scores = {}
@@ -225,12 +233,16 @@ def run(
 
 
 def curve(n: int, settings: Settings, model: str, adapter: str, folder: Path) -> dict[float, dict]:
-    """What visual guidance does: for each of `CURVE`, the row "face + motion" of `run`, with `above` from `pulse`."""
+    """What visual guidance does: for each of `CURVE`, the row "face + motion" of `run`, with `above` from `pulse`.
+
+    The people are those who choose, so that the default may be chosen by it.
+    """
     told, seen = {}, tuple(arm for arm in ARMS if arm.name == "face + motion")
     for scale in CURVE:
         print(f"visual guidance {scale:g}", file=sys.stderr, flush=True)
         at = replace(settings, visual_guidance=scale)
-        results = run(n, at, model, adapter, kept_in(folder, model, adapter, at, n), seen)
+        kept = kept_in(folder / "curve", model, adapter, at, n)
+        results = run(n, at, model, adapter, kept, seen, CHOOSING)
         told[scale] = results["rows"]["face + motion"] | {"above": results["pulse"]["face + motion"]}
     return told
 

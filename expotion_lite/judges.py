@@ -58,7 +58,7 @@ class Judge:
     """Tells styles and instruments by ear: logistic regression on musicnn's embeddings of band audio (scikit-learn)."""
 
     def __init__(self, heard: np.ndarray, pieces: list[Piece]) -> None:
-        """heard: (N, P, 200) embeddings of these N pieces. A family that plays in all of them, or in none, is left out."""
+        """heard: (N, P, 200) embeddings of these N pieces. A family that plays in all or in none is left out."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler

@@ -9,7 +9,18 @@ import pytest
 
 from expotion_lite import experiments
 from expotion_lite.controls import MODALITIES
-from expotion_lite.experiments import ARMS, COLUMNS, COMPARED, main, plot_results, run, stage_of, summary_of, table_of
+from expotion_lite.experiments import (
+    ARMS,
+    CHOOSING,
+    COLUMNS,
+    COMPARED,
+    main,
+    plot_results,
+    run,
+    stage_of,
+    summary_of,
+    table_of,
+)
 from expotion_lite.musicgen import load
 from expotion_lite.settings import Settings
 
@@ -45,6 +56,13 @@ def test_each_modality_hides_its_own_channels_and_noise_shakes(stage):
         for people in (stage.controls(noisy=True, method="none"), noisy, seen)
     )
     assert rough > 1.2 * smooth > 1.2 * clean
+
+
+def test_who_chooses_a_setting_measures_nothing(stage):
+    from expotion_lite.data import HELD_OUT_SONGS
+
+    chooses = stage_of(load("nano"), 1, CHOOSING).pieces[0].seed
+    assert [piece.seed - HELD_OUT_SONGS for piece in stage.pieces] == [0, 1, 2] and chooses == HELD_OUT_SONGS + 1_000
 
 
 def test_rows_are_made_scored_and_kept(tmp_path, monkeypatch):
