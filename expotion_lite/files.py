@@ -65,7 +65,10 @@ def writing(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError as error:  # on Windows, a file that another program has open
+            raise ExpotionError(f"Cannot replace {path} ({error.strerror}); close it where it is open.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

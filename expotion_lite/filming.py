@@ -76,7 +76,7 @@ def file_recording(
     """
     folder = Path(folder).expanduser()
     said = read_table(folder)
-    place = folder / (free_name(Path("."), performer).name if performer.strip() else "me")
+    place = folder / ("".join(_harmless(performer)) if performer.strip() else "me")
     path = free_name(place, f"{name.strip() or 'recording'}{arrived.suffix}")
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def file_recording(
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
     table.writeheader()
-    table.writerows([*said.values(), row])
+    table.writerows({**said, path: row}.values())  # the row of a film of this name that was deleted gives way
     with writing(folder / TABLE, overwrite=True) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
     return path
@@ -100,10 +100,14 @@ def free_name(folder: Path, name: str) -> Path:
         >>> free_name(Path("nowhere"), "../../my clip?.webm").as_posix()
         'nowhere/my clip.webm'
     """
-    base = Path(name.replace("\\", "/")).name
-    stem = re.sub(r"[^\w\- ]", "", Path(base).stem).strip()[:80] or "video"
-    suffix = re.sub(r"[^.\w]", "", Path(base).suffix)[:8]
+    stem, suffix = _harmless(name)
     path, n = folder / f"{stem}{suffix}", 2
     while path.exists():
         path, n = folder / f"{stem} {n}{suffix}", n + 1
     return path
+
+
+def _harmless(name: str) -> tuple[str, str]:
+    """Stem and ending of a name, without what could lead elsewhere or trouble a file system."""
+    base = Path(Path(name.replace("\\", "/")).name)
+    return re.sub(r"[^\w\- ]", "", base.stem).strip()[:80] or "video", re.sub(r"[^.\w]", "", base.suffix)[:8]

@@ -64,7 +64,8 @@ class SourcePanel(ipw.VBox):
         camera = ipw.VBox([
             ipw.HBox([self.backing, self.bpm]), self.recorder, ipw.HBox([self.performer, self.title]), self.caption,
             self.folder,
-            _hint("It stays in this folder, on the machine that runs this notebook. Film nobody who has not agreed."),
+            _hint("It stays in this folder (uploads in .uploads there), on the machine that runs this notebook. Film "
+                  "nobody who has not agreed."),
         ])  # fmt: skip
         file = ipw.VBox([
             ipw.HBox([self.path, self.path_button]), self.clip_button,

@@ -22,8 +22,14 @@ To end, close this page and press Ctrl+C twice in the terminal.
 
 
 def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
-    """A notebook, as JSON text, whose one cell opens the studio. folder: for recordings, an absolute path."""
-    code = f"from expotion_lite.widgets import Studio\n\nStudio({str(folder)!r}, model={model!r}, adapter={adapter!r})"
+    """A notebook, as JSON text, whose one cell opens the studio. folder: for recordings, an absolute path.
+
+    The kernel works where the command was called, so that exports and relative paths mean what they do there.
+    """
+    code = (
+        f"import os\n\nfrom expotion_lite.widgets import Studio\n\nos.chdir({os.getcwd()!r})\n"
+        f"Studio({str(folder)!r}, model={model!r}, adapter={adapter!r})"
+    )
     cells = [
         {"id": "introduction", "cell_type": "markdown", "metadata": {}, "source": INTRODUCTION},
         {"id": "studio", "cell_type": "code", "metadata": {}, "source": code, "outputs": [], "execution_count": None},

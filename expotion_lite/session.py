@@ -17,6 +17,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
@@ -27,7 +28,7 @@ import numpy as np
 from . import __version__
 from .errors import Cancelled, ExpotionError
 from .files import writing
-from .settings import Settings, check_prompt
+from .settings import Settings, check_output, check_prompt
 from .sources import Source, again, fit, from_gesture, from_video, stranger
 from .steering import Steering
 
@@ -122,6 +123,9 @@ class Session:
     takes: list[Kept] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    def __post_init__(self) -> None:
+        self.model, self.adapter = os.fspath(self.model), None if self.adapter is None else os.fspath(self.adapter)
+
     def musician(self) -> Musician:
         """The model, loaded when it is first asked for, from whichever thread."""
         from .generation import load_musician
@@ -206,20 +210,20 @@ class Session:
         """Write a take as `stem`.mp4, .wav and .json; the last one makes the take anew, see `rebuild`.
 
         Raises:
-            ExpotionError: one of the files exists or cannot be written.
+            ExpotionError: one of the files exists, cannot be written, or is the take's own video.
         """
-        from .files import check_writable
-
         if not str(stem).strip():
             raise ExpotionError("Name the files to export, for example out/my_take.")
         place = Path(stem).expanduser()
         paths = {kind: place.with_name(f"{place.name}.{kind}") for kind in ("mp4", "wav", "json")}
-        for path in paths.values():
-            check_writable(path, overwrite)
-        kept.take.save_video(paths["mp4"], overwrite=overwrite)
-        kept.take.save_audio(paths["wav"], overwrite=overwrite)
-        with writing(paths["json"], overwrite) as temporary:
-            temporary.write_text(json.dumps(kept.recipe(self.model, self.adapter), indent=1), encoding="utf-8")
+        for kind, path in paths.items():
+            check_output(path, f".{kind}", source=kept.source.video, overwrite=overwrite)
+        recipe = json.dumps(kept.recipe(self.model, self.adapter), indent=1)
+        with ExitStack() as together:  # none of the files appears before all are whole
+            new = {kind: together.enter_context(writing(path, overwrite)) for kind, path in paths.items()}
+            kept.take.save_video(new["mp4"], overwrite=True)
+            kept.take.save_audio(new["wav"], overwrite=True)
+            new["json"].write_text(recipe, encoding="utf-8")
         return paths
 
     def rebuild(self, path: str | os.PathLike, **hear: Any) -> tuple[Kept, bool]:
@@ -296,7 +300,7 @@ class _Run:
         try:
             codes = play(self.musician, [prompt], [controls], settings, cancel=cancel)[0]
         except KeyboardInterrupt:  # where no thread is there to take a cancel, the kernel's stop button is it
-            codes = np.array(self._overheard.codes, np.int64).reshape(len(self._overheard.codes), -1).T
+            codes = np.array(self._overheard.codes, np.int64).T
         if not codes.size:
             raise Cancelled("Stopped before there was any music; press Generate to begin again.")
         if self._on_sound is not None:

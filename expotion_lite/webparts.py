@@ -17,6 +17,7 @@ import traitlets
 
 from .errors import ExpotionError
 from .filming import free_name
+from .steering import MOST_POINTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -259,8 +260,8 @@ class Curve(anywidget.AnyWidget):
         super().__init__(**({"values": [0.0] * n_points} if n_points else {}) | traits)
 
     def over(self, duration_s: float, reference: Sequence[float] = ()) -> None:
-        """Begin anew, flat, for a clip of this length, with 25 points a second."""
-        count = max(2, round(25 * duration_s))
+        """Begin anew, flat, for a clip of this length, with 25 points a second, of a long one fewer."""
+        count = min(MOST_POINTS, max(2, round(25 * duration_s)))
         self.duration_s, self.reference = float(duration_s), [float(value) for value in reference]
         self.values = [0.0] * count
 

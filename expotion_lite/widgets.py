@@ -89,7 +89,9 @@ class Studio(ipw.VBox):
         self._test: ListeningTest | None = None
         self._tested: list[tuple[Kept, float]] = []  # its takes, and how loud they are played
         self._cancel, self._worker = threading.Event(), None
-        self._later: list[tuple[Any, ...]] = []  # what arrived while something else was going on
+        self._gate, self._working = threading.Lock(), False
+        self._later: list[tuple[Any, ...]] = []  # what came while something else was going on
+        self._song = self._words_of_song = ""  # that one moves to while one is recorded, if the band plays it
         self._pictures: dict[str, bytes] = {}
         self._busy = [self.source_panel.path_button, self.source_panel.clip_button, self.source_panel.gesture_button,
                       self.listen.button, self.takes.compare, self.takes.export, self.takes.rebuild,
@@ -107,10 +109,12 @@ class Studio(ipw.VBox):
 
     def _wire(self) -> None:
         panel, takes, blind = self.source_panel, self.takes, self.blind
-        panel.recorder.on_file = lambda *file: self._run(self._on_arrived, *file, later=True)
+        panel.recorder.on_file = self._on_file
         for box in (panel.backing, panel.bpm):
-            box.observe(lambda _: self._run(self._on_set_backing), "value")
-        panel.recorder.observe(lambda _: panel.backing.value == SILENCE or self._run(self._on_set_backing), "seconds")
+            box.observe(lambda _: self._run(self._on_set_backing, later=True), "value")
+        panel.recorder.observe(
+            lambda _: panel.backing.value == SILENCE or self._run(self._on_set_backing, later=True), "seconds"
+        )
         for button, job in [
             (panel.path_button, lambda: self._on_open(panel.path.value)),
             (panel.clip_button, lambda: self._on_open(clip())),
@@ -121,7 +125,7 @@ class Studio(ipw.VBox):
             (takes.export, self._on_export),
             (takes.rebuild, self._on_rebuild),
             (blind.begin, self._on_begin_test),
-            (blind.again, lambda: self.listen.sound.play("?")),
+            (blind.again, self._play_asked),
             (blind.next, self._on_rated),
             (blind.stop, self._end_test),
         ]:
@@ -141,6 +145,11 @@ class Studio(ipw.VBox):
         self.listen.sound.stop()
         self.say("Stopping.")
 
+    def close(self) -> None:
+        """Stop what is going on, and go."""
+        self._cancel.set()
+        super().close()
+
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until the work in hand is done."""
         if self._worker is not None:
@@ -148,9 +157,11 @@ class Studio(ipw.VBox):
 
     def _run(self, job: Callable[..., None], *arguments: Any, later: bool = False) -> None:
         """Do a job, beside the notebook if widgets change from there; one at a time, the others never or `later`."""
-        if self._worker is not None and self._worker.is_alive():
-            if later:
+        with self._gate:
+            if self._working and later:
                 return self._later.append((job, *arguments))
+            free, self._working = not self._working, True
+        if not free:
             return self.say("One thing at a time: wait, or press Cancel.", bad=True)
         self._cancel.clear()
         self._set_busy(True)
@@ -160,6 +171,19 @@ class Studio(ipw.VBox):
         return self._worker.start()
 
     def _do(self, job: Callable[..., None], *arguments: Any) -> None:
+        """Do a job, and after it what came later."""
+        while True:
+            self._try(job, *arguments)
+            with self._gate:
+                if not self._later:
+                    self._set_busy(False)
+                    self._working = False
+                    return
+                job, *arguments = self._later.pop(0)
+            self._cancel.clear()
+
+    def _try(self, job: Callable[..., None], *arguments: Any) -> None:
+        """Do a job; what goes wrong is said."""
         try:
             job(*arguments)
         except ExpotionError as error:
@@ -168,29 +192,35 @@ class Studio(ipw.VBox):
             self.say("Stopped.")
         except Exception as error:  # a studio that is silent about a fault helps nobody
             self.say(f"{type(error).__name__}: {error} (this should not happen)", bad=True)
-        finally:
-            if self._later:
-                self._cancel.clear()
-                self._do(*self._later.pop(0))
-            self._set_busy(False)
 
     def _set_busy(self, busy: bool) -> None:
         for button in self._busy:
             button.disabled = busy
         self.listen.cancel.disabled = self.blocking or not busy  # a click would be heard when all is over
 
-    def _on_arrived(self, path: Path, recorded: bool) -> None:
+    def _on_file(self, path: Path, recorded: bool) -> None:
+        """A file is there: file and open it, now or later, under the words that stand in the boxes now."""
         panel = self.source_panel
-        if recorded:
-            song = panel.backing.value if panel.backing.value.startswith("the band") else ""
-            path = file_recording(path, panel.folder.value, name=panel.title.value, performer=panel.performer.value,
-                                  caption=panel.caption.value, song=song)  # fmt: skip
+        words = {"name": panel.title.value, "performer": panel.performer.value, "caption": panel.caption.value,
+                 "song": self._song}  # fmt: skip
+        self._run(self._on_arrived, path, panel.folder.value if recorded else None, words, later=True)
+
+    def _on_arrived(self, path: Path, folder: str | None, words: dict[str, str]) -> None:
+        """folder: for a recording and its words; None for a file that was uploaded, which stays where it is."""
+        if folder is not None:
+            try:
+                path = file_recording(path, folder, **words)
+            except ExpotionError as error:
+                raise ExpotionError(f"{error} The recording is kept as {path}.") from error
         self._on_open(path)
 
     def _on_set_backing(self) -> None:
         panel = self.source_panel
         recorder, what = panel.recorder, panel.backing.value
         panel.bpm.layout.display = "" if what == "clicks" else "none"
+        if self._song and panel.caption.value == self._words_of_song:
+            panel.caption.value = ""
+        self._song = ""
         if what == SILENCE:
             recorder.move_to(None)
             return self.say("You will move to silence.")
@@ -198,8 +228,9 @@ class Studio(ipw.VBox):
             recorder.move_to(click_track(panel.bpm.value, recorder.seconds))
             return self.say(f"You will hear {panel.bpm.value} clicks a minute while you are recorded; use headphones.")
         self.say("The band is tuning up.")
-        audio, panel.caption.value = band_music(what.partition(": ")[2], recorder.seconds)
+        audio, self._words_of_song = band_music(what.partition(": ")[2], recorder.seconds)
         recorder.move_to(audio)
+        self._song, panel.caption.value = what, self._words_of_song
         return self.say("You will hear the band while you are recorded, and so will your recording.")
 
     def _on_open(self, path: str | Path) -> None:
@@ -268,6 +299,7 @@ class Studio(ipw.VBox):
         other = self.session.sources.get(self.steer.listens.value)
         stop = " To stop it, interrupt the execution (in Colab: Runtime)." if self.blocking else ""
         self.say(f"Making music; it begins to sound after half a second of it.{stop}")
+        self._look_at(source)
         with _Streaming(self, source) as hear:
             kept = self.session.generate(
                 source, self.steer.prompt.value, settings=self.steer.settings(), steering=self.steer.steering(),
@@ -326,13 +358,19 @@ class Studio(ipw.VBox):
         self._ask()
 
     def _ask(self) -> None:
-        """Play what is to be rated next, without a name."""
+        """Play what is to be rated next, and ask about it."""
+        self.blind.ask(self._test.done + 1, self._test.total)
+        self._play_asked()
+        self.say("Listen, then answer the five questions below.")
+
+    def _play_asked(self) -> None:
+        """Play what is to be rated, without a name, whatever was heard meanwhile."""
+        if self._test is None:
+            raise ExpotionError("Begin a blind test first.")
         kept, gain = self._tested[self._test.current]
         self._look_at(kept.source)
-        self.blind.ask(self._test.done + 1, self._test.total)
         self.listen.sound.load("?", kept.take.audio, kept.take.sample_rate, name="it", gain=gain, clear=True)
         self.listen.sound.play("?")
-        self.say("Listen, then answer the five questions below.")
 
     def _on_rated(self) -> None:
         if self._test is None:
@@ -340,7 +378,7 @@ class Studio(ipw.VBox):
         self._test.rate(self.blind.scores())
         try:
             save_ratings(self.blind.place.value, self._test.ratings[-1:])
-        except ExpotionError:
+        except BaseException:
             self._test.ratings.pop()  # what is heard and asked is still the same take
             raise
         if self._test.current is None:

@@ -35,7 +35,7 @@ def test_the_studio_is_opened_for_this_computer_only(started, tmp_path, monkeypa
     assert {"--ip=127.0.0.1", "--port=9012", "--no-browser"} < set(words)
     nbformat.validate(started["notebook"])
     code = started["notebook"].cells[1].source
-    assert str(tmp_path / "may") in code and "adapter=None" in code
+    assert str(tmp_path / "may") in code and "adapter=None" in code and f"os.chdir({str(tmp_path)!r})" in code
     compile(code, "cell", "exec")
     assert not started["path"].exists() and not (tmp_path / "may").exists()
 

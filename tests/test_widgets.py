@@ -14,7 +14,7 @@ pytest.importorskip("anywidget", reason="the notebook extra is not installed: pi
 from expotion_lite.assets import clip
 from expotion_lite.errors import Cancelled, ExpotionError
 from expotion_lite.filming import click_track, file_recording
-from expotion_lite.generation import generate, to_audio
+from expotion_lite.generation import Take, generate, to_audio
 from expotion_lite.listening import read_ratings
 from expotion_lite.panels import SteerPanel
 from expotion_lite.recordings import RecordedFolder
@@ -109,6 +109,22 @@ def test_recordings_become_a_folder_to_fine_tune_with(tmp_path, short_clip):
         ("Anna", "dance 2.mp4", "rock", "Anna"),
         ("Anna", "dance.mp4", 'a "slow" waltz, with strings', "Anna"),
         ("me", "dance.mp4", "folk", "me"),
+    ]
+
+
+def test_a_film_that_was_deleted_makes_room_and_names_nearby_do_not_matter(tmp_path, short_clip, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Anna").mkdir()  # beside the notebook, not among the recordings
+    for caption in ("rock", "folk", "waltz"):
+        arrived = tmp_path / "arrived.mp4"
+        arrived.write_bytes(short_clip.read_bytes())
+        path = file_recording(arrived, "all", name="dance", performer="Anna", caption=caption)
+        if caption == "rock":
+            path.unlink()
+    recordings = RecordedFolder("all").recordings
+    assert sorted((r.path.name, r.caption, r.performer) for r in recordings) == [
+        ("dance 2.mp4", "waltz", "Anna"),
+        ("dance.mp4", "folk", "Anna"),
     ]
 
 
@@ -325,6 +341,18 @@ def test_the_studio_makes_compares_exports_and_remakes(studio, tmp_path):
     assert "exactly the take" in studio.status.value and len(studio.session.takes) == 3
 
 
+def test_an_export_replaces_no_film_and_is_whole_or_not_there(session, short_clip, tmp_path, monkeypatch):
+    film = tmp_path / "me.mp4"
+    film.write_bytes(short_clip.read_bytes())
+    kept = session.generate(session.open(film), PROMPT)
+    with pytest.raises(ExpotionError, match="input video itself"):
+        session.export(kept, tmp_path / "me", overwrite=True)
+    monkeypatch.setattr(Take, "save_audio", lambda *_, **__: (_ for _ in ()).throw(OSError("no space left")))
+    with pytest.raises(OSError, match="no space"):
+        session.export(kept, tmp_path / "take")
+    assert [path.name for path in tmp_path.iterdir()] == ["me.mp4"] and film.read_bytes() == short_clip.read_bytes()
+
+
 def test_a_studio_that_blocks_says_how_to_stop_it(studio):
     said = []
     studio.status.observe(lambda change: said.append((change.new, studio.listen.cancel.disabled)), "value")
@@ -425,3 +453,20 @@ def test_a_recording_is_filed_under_its_name_and_opened(studio, short_clip):
     assert "Ready" in studio.status.value
     (recording,) = RecordedFolder(panel.folder.value).recordings
     assert (recording.performer, recording.path.stem, recording.caption) == ("Ben", "waltz", "slow waltz")
+
+
+def test_a_recording_keeps_the_words_and_the_song_of_its_time(short_clip, tmp_path):
+    """Whoever comes next may change the boxes while the studio is still busy."""
+    studio = Studio(tmp_path / "all", blocking=True)
+    panel, browser = studio.source_panel, Browser(studio.source_panel.recorder)
+    panel.performer.value, panel.backing.value = "Ben", "the band: waltz"
+    of_the_band = panel.caption.value
+    studio._working = True  # as if music were being made
+    browser.sends(short_clip.read_bytes(), "recording.mp4", recorded=True)
+    panel.performer.value = "Eve"
+    studio._working = False
+    panel.backing.value = "clicks"
+    assert of_the_band and panel.caption.value == "", "nobody plays a waltz now"
+    browser.sends(short_clip.read_bytes(), "recording.mp4", recorded=True)
+    said = {r.performer: (r.caption, r.song) for r in RecordedFolder(tmp_path / "all").recordings}
+    assert said == {"Ben": (of_the_band, "the band: waltz"), "Eve": ("", "")}

@@ -120,14 +120,15 @@ export default {
       </div>
       <div class="el-row">
         <label>or a video file <input class="el-file" type="file" accept="video/*,.mkv,.avi"></label>
+        <button class="el-again" type="button" hidden>Send again</button>
         <progress class="el-up" max="1" value="0" hidden aria-label="share of the file that has arrived"></progress>
       </div>
       <div class="el-note" role="status" aria-live="polite"></div>
     </div>`);
     el.append(root);
     const get = (name) => root.querySelector(name);
-    const [record, stop, stage, video, count, live, up, note, file] =
-      [".el-record", ".el-stop", ".el-stage", "video", ".el-count", ".el-live", ".el-up", ".el-note", ".el-file"].map(get);
+    const [record, stop, stage, video, count, live, up, note, file, again] =
+      [".el-record", ".el-stop", ".el-stage", "video", ".el-count", ".el-live", ".el-up", ".el-note", ".el-file", ".el-again"].map(get);
     const say = (text, bad = false) => {
       note.textContent = text;
       note.classList.toggle("el-bad", bad);
@@ -149,28 +150,34 @@ export default {
     }
     let halt = () => {};
     let stream = null;
+    let unsent = null; // a recording that has not arrived: nobody should have to move twice
 
     async function upload(blob, name, recorded) {
       up.hidden = false;
       up.value = 0;
-      record.disabled = file.disabled = true;
+      record.disabled = file.disabled = again.disabled = true;
       try {
         await sender.send(blob, name, recorded);
+        if (recorded) unsent = null;
         say(`${name} has arrived (${(blob.size / 1e6).toFixed(1)} MB).`);
       } catch (error) {
-        say(error.message, true);
+        if (recorded) unsent = [blob, name, recorded];
+        say(error.message + (recorded ? " The recording is still here: press Send again." : ""), true);
       }
       up.hidden = true;
+      again.hidden = !unsent;
+      again.disabled = false;
       record.disabled = Boolean(missing);
       file.disabled = false;
     }
 
     async function takeOne() {
-      record.disabled = true;
-      const backing = new Backing(model);
+      record.disabled = file.disabled = true; // one file at a time
+      let backing = null;
       let stopped = false;
       halt = () => { stopped = true; };
       try {
+        backing = new Backing(model);
         stream = await navigator.mediaDevices.getUserMedia({
           video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } },
           audio: get(".el-mic").checked ? { echoCancellation: false, noiseSuppression: false, autoGainControl: false } : false,
@@ -205,9 +212,10 @@ export default {
       } catch (error) {
         say(explain(error), true);
       } finally {
-        backing.close();
+        backing?.close();
         tidy();
         record.disabled = Boolean(missing);
+        file.disabled = false;
       }
     }
     /** Let go of the camera; its light goes out. */
@@ -219,6 +227,7 @@ export default {
     }
     record.onclick = takeOne;
     stop.onclick = () => halt();
+    again.onclick = () => upload(...unsent);
     file.onchange = async () => {
       const chosen = file.files[0];
       if (chosen) await upload(chosen, chosen.name, false);

@@ -141,7 +141,7 @@ export default () => {
             <button class="el-halt" type="button">Stop</button>
             <button class="el-look" type="button" hidden>Look without sound</button></div>
           <div class="el-bar" aria-hidden="true"><div></div></div>
-          <div class="el-note el-hint" role="status"></div>
+          <div class="el-note el-hint"></div>
         </div></div>`);
       el.append(root);
       const stage = root.querySelector(".el-stage");
@@ -163,10 +163,12 @@ export default () => {
         if (address) video.src = address;
       }
       function tell() {
+        const had = slots.contains(document.activeElement) ? document.activeElement.dataset.slot : null;
         slots.replaceChildren(...Object.entries(engine.slots).map(([name, s]) => {
           const button = document.createElement("button");
           button.type = "button";
           button.className = "el-main";
+          button.dataset.slot = name;
           button.textContent = `▶ ${name}`;
           button.setAttribute("aria-label", `hear ${s.name}`);
           button.title = s.name;
@@ -174,6 +176,7 @@ export default () => {
           button.onclick = () => { engine.choose(name); tell(); };
           return button;
         }));
+        [...slots.children].find((button) => button.dataset.slot === had)?.focus(); // the keyboard stays where it was
       }
       function say() {
         const at = engine.position();
