@@ -7,7 +7,7 @@ What it knows lies in modules of their own: styles in `styles.py`, chords in `ha
     >>> play(piece, 16_000).shape
     (64000,)
     >>> describe(piece, np.random.default_rng(0))
-    ''
+    'Make a wistful waltz played by upright bass'
 """
 
 from __future__ import annotations

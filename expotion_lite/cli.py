@@ -48,7 +48,10 @@ then turn one knob at a time, with the same --seed, and listen:
 
 writing a prompt:
   Name a style, instruments, a mood and a tempo: "fast happy techno with synth lead and drums".
-  nano knows the styles techno, rock, lo-fi hip hop, folk, piano ballad, ambient and march, in English.
+  nano knows, in English, the styles lo-fi hip hop, ambient, waltz, techno, reggae, rock, jazz trio, chiptune,
+  bossa nova, march, folk, piano ballad, funk, synth pop and orchestral; piano, electric piano, nylon guitar,
+  electric guitar, organ, strings, brass, flute, clarinet, vibraphone, accordion, choir, synth pad, synth lead,
+  chip lead, upright bass, electric bass, synth bass and drums.
   One to three sentences work best, {MAX_PROMPT_WORDS} words are the most. When things happen, your movements say.
 
 filming:

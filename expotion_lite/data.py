@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Songs and performers are seeds. Nano's own training has songs from 1,000,000 on; below 10,000 nothing is trained on.
 TRAIN_SONGS, TRAIN_PERFORMERS = 500_000_000, 100_000
 HELD_OUT_SONGS, HELD_OUT_PERFORMERS = 2_000, 2_000
+CHOOSING = 1_000  # held-out songs and performers from this number on choose settings and weights; those before measure
 # Expressions that MediaPipe does not find again in a synthetic person's pixels: `python -m expotion_lite.rendered`.
 LEFT_OUT = ("brows_down", "cheek_raise", "mouth_pucker", "mouth_press")
 # What synthetic examples are computed by: when one of these files changes, they are made anew.
@@ -192,7 +193,7 @@ def kept_synthetic_split(musicgen: MusicGen, n: int, folder: Path) -> tuple[Exam
     The 32 are of songs and performers that choose, not of those that measure.
     """
     train = kept_synthetic_examples(musicgen, n, TRAIN_SONGS, TRAIN_PERFORMERS, folder / "train")
-    first = HELD_OUT_SONGS + 1000, HELD_OUT_PERFORMERS + 1000
+    first = HELD_OUT_SONGS + CHOOSING, HELD_OUT_PERFORMERS + CHOOSING
     return train, kept_synthetic_examples(musicgen, 32, *first, folder / "held_out")
 
 

@@ -35,8 +35,10 @@ MOTIONS = ("pulse", "motion_energy")
 
 
 def held_out(n: int, duration_s: float, first: int = 0) -> tuple[list, list, list[str]]:
-    """n pieces, controls and captions that nothing was trained on, from number `first` on; below 1,000 none was used to
-    choose a setting either. The captions do not tell the tempo."""
+    """n pieces, controls and captions that nothing was trained on, from number `first` on.
+
+    Below `data.CHOOSING` none was used to choose a setting either. The captions do not tell the tempo.
+    """
     from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS, synthetic_pair
 
     numbers = range(first, first + n)

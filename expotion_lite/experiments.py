@@ -26,6 +26,7 @@ import numpy as np
 
 from . import band
 from .controls import Controls, extract_controls, hide
+from .data import CHOOSING, HELD_OUT_PERFORMERS, HELD_OUT_SONGS
 from .evaluation import gain_of, make_music
 from .files import digest_of, writing
 from .harmony import BRIGHT
@@ -111,7 +112,6 @@ COMPARED = (  # what a row is expected to be better at than another
     ("face only", "motion only", "mode agreement"),
 )
 CURVE = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # visual guidance
-CHOOSING = 1_000  # from this number on held-out songs and performers choose settings; those before it measure
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ class Stage:
 
 
 def stage_of(musicgen: MusicGen, n: int, first: int = 0) -> Stage:
-    """n held-out songs and performers, from number `first` on; those below `CHOOSING` chose nothing either."""
-    from .data import HELD_OUT_PERFORMERS, HELD_OUT_SONGS
+    """n held-out songs and performers, from number `first` on; those below `data.CHOOSING` chose nothing either."""
     from .performer import draw_performer, perform, to_landmarks
 
     duration_s = musicgen.window / musicgen.frame_rate
@@ -241,7 +240,7 @@ def curve(n: int, settings: Settings, model: str, adapter: str, folder: Path) ->
     for scale in CURVE:
         print(f"visual guidance {scale:g}", file=sys.stderr, flush=True)
         at = replace(settings, visual_guidance=scale)
-        kept = kept_in(folder / "curve", model, adapter, at, n)
+        kept = kept_in(folder, model, adapter, at, n, CHOOSING)
         results = run(n, at, model, adapter, kept, seen, CHOOSING)
         told[scale] = results["rows"]["face + motion"] | {"above": results["pulse"]["face + motion"]}
     return told
@@ -368,14 +367,14 @@ def plot_curve(rows: dict[float, dict], path: Path) -> None:
     plt.close(figure)
 
 
-def kept_in(folder: Path, model: str, adapter: str, settings: Settings, n: int) -> Path:
-    """The folder, made if it is not there, that tells rows of one model, adapter, setting and number of clips apart."""
+def kept_in(folder: Path, model: str, adapter: str, settings: Settings, n: int, first: int = 0) -> Path:
+    """The folder, made if it is not there, that tells rows of one model, adapter, setting and people apart."""
     from .adapter import BUNDLED
     from .musicgen import NANO
 
     folders = (NANO if model == "nano" else Path(model), BUNDLED if adapter == "bundled" else Path(adapter))
     weights = [digest_of(file) for folder in folders for file in sorted(folder.glob("*.safetensors"))]
-    place = folder / hashlib.sha256(json.dumps([weights, settings.to_json(), n]).encode()).hexdigest()[:12]
+    place = folder / hashlib.sha256(json.dumps([weights, settings.to_json(), n, first]).encode()).hexdigest()[:12]
     place.mkdir(parents=True, exist_ok=True)
     return place
 
@@ -388,10 +387,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--adapter", default="bundled", help="bundled or a folder")
     parser.add_argument("--visual-guidance", type=float, default=Settings.visual_guidance)
     parser.add_argument("--guidance", type=float, default=Settings.guidance)
-    parser.add_argument("--curve", action="store_true", help="visual guidance from 0 to 12 instead of the table")
+    parser.add_argument(
+        "--curve", action="store_true", help="visual guidance from 0 to 12, for other people, instead of the table"
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/experiments"), help="where rows are kept")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
+    if options.clips > CHOOSING:
+        parser.error(f"--clips is {CHOOSING:,} at most; people after these choose settings.")
     if options.clips < 3:
         parser.error("--clips is the number of people; with fewer than 3 there are no others to compare with.")
     settings = Settings(visual_guidance=options.visual_guidance, guidance=options.guidance)

@@ -17,9 +17,9 @@ SECONDS = 10.0  # of every clip
 FAMILIES = {
     "drums": ("drums",),
     "piano": ("piano",),
-    "guitar": ("guitar", "electric guitar", "nylon guitar"),
+    "guitar": ("electric guitar", "nylon guitar"),
     "strings": ("strings",),
-    "synth": ("synth lead", "synth bass"),
+    "synth": ("synth lead", "synth bass", "synth pad", "chip lead"),
 }
 
 
@@ -34,7 +34,7 @@ class Corpus:
 
 
 def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
-    """Let the model's band play n pieces, encode and decode them. drawn: what it shall not draw, such as a style."""
+    """Let the band play n pieces, encode and decode them. drawn: what it shall not draw, such as a style."""
     import torch
 
     from .musicgen import decode, encode

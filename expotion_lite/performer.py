@@ -5,7 +5,7 @@ and the camera in front of them. `perform` lets the person react to a piece, as 
 time. `to_landmarks` turns the curves into what MediaPipe would report (milliseconds a clip, for training);
 `render_frames` turns them into pixels (the warped photograph of `expotion_lite.puppet`, for end-to-end runs).
 
-    python -m expotion_lite.performer OUT.mp4 [--seed N]      # the bundled clip
+    python -m expotion_lite.performer OUT.mp4 [--seed N]      # a clip like the bundled one
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def bundled_performance(seed: int) -> Performance:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the bundled clip; return the exit code."""
+    """Write a clip like the bundled one; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m expotion_lite.performer", description="Render a synthetic performer, without sound, as an mp4."
     )

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .harmony import BRIGHT
+from .pieces import FRAME_RATE
 
 if TYPE_CHECKING:
     from .performer import Performer
     from .pieces import Piece
 
-ENERGY_RATE = 50.0  # Hz, of Piece.energy
 FALL_S, RISE_S = 0.28, 0.50  # a nod goes down faster than it comes back, and does not stretch over slow beats
 
 
 def energy_at(piece: Piece, now: np.ndarray) -> np.ndarray:
     """(T,) 0..1, how strongly the band plays at times (T,) s."""
-    return np.interp(now, (np.arange(len(piece.energy)) + 0.5) / ENERGY_RATE, piece.energy)
+    return np.interp(now, (np.arange(len(piece.energy)) + 0.5) / FRAME_RATE, piece.energy)
 
 
 def drifts(now: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:

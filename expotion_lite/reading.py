@@ -36,12 +36,12 @@ class Reader(torch.nn.Module):
     thrown away after the training.
     """
 
-    def __init__(self, model: MusicgenForConditionalGeneration, n_styles: int) -> None:
+    def __init__(self, model: MusicgenForConditionalGeneration) -> None:
         """model: whose text encoder is trained, in place."""
         super().__init__()
         self.text_encoder = model.text_encoder
         self.enc_to_dec_proj = getattr(model, "enc_to_dec_proj", torch.nn.Identity())  # where the widths differ
-        self.sizes = (len(TEMPI), n_styles, 1, 1, len(PLAYERS))
+        self.sizes = (len(TEMPI), len(band.STYLES), 1, 1, len(PLAYERS))
         self.heads = torch.nn.Linear(model.decoder.config.hidden_size, sum(self.sizes))
 
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -103,7 +103,7 @@ def learn_to_read(
         hours: of training in all.
         size: pieces a step; workers: processes that compose.
     """
-    reader = Reader(model, len(band.STYLES)).to(model.device).train()
+    reader = Reader(model).to(model.device).train()
     optimizer = optimizer_of(reader)
     batches = ahead(partial(captioned, FIRST_SEED, size), workers)
 

@@ -62,7 +62,7 @@ def codec_rows(held: Corpus, musicgen: MusicGen) -> list[Row]:
 
 
 def tuning_row(held: Corpus, sample_rate: int) -> Row:
-    """Whether notes keep their pitch: where codes hold no phase, tones slide to the nearest multiple of 50 Hz."""
+    """Whether notes keep their pitch: where nothing holds their phase, tones slide to multiples of 50 Hz."""
     by_piece = []
     for piece, original, decoded in zip(held.pieces, held.audio, held.decoded, strict=True):
         right = []
@@ -100,9 +100,7 @@ def tempo_prompts(sample_rate: int, n: int) -> tuple[list[str], list[Piece], np.
     rng, wanted, chosen = np.random.default_rng(42), np.linspace(60, 170, n).round(), []
     range_of = {name: style.tempo_bpm for name, style in band.STYLES.items()}
     for bpm in wanted:
-        for style in rng.permutation(
-            [s for s, (low, high) in range_of.items() if low <= bpm <= high] or list(range_of)
-        ):
+        for style in rng.permutation([s for s, (low, high) in range_of.items() if low <= bpm <= high]):
             pieces = [band.compose(int(seed), SECONDS, style=str(style), tempo_bpm=float(bpm))
                       for seed in rng.integers(720_000_000, 730_000_000, size=4)]  # fmt: skip
             if all(right_tempo(band.play(piece, sample_rate), sample_rate, bpm) for piece in pieces[:3]):

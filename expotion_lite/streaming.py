@@ -75,7 +75,7 @@ class SoundStream:
 
         self._musicgen, self._on_sound, self._left = musicgen, on_sound, n_samples
         self._before, self._memory, self._after = decoder_parts(musicgen)
-        self._done, self._state, self._past = 0, None, None  # frames that sounded; the memory after them; the last few
+        self._done, self._state, self._past = 0, None, []  # frames that sounded; the memory after them; their last few
 
     def hear(self, codes: list[np.ndarray]) -> None:
         """Sound what is certain by now, if it is a chunk. codes: all frames so far, each (K,)."""
@@ -94,19 +94,17 @@ class SoundStream:
 
         from .musicgen import latents_of
 
-        first, new = max(0, self._done - MARGIN), end - self._done
+        past, new = min(self._done, MARGIN), end - self._done
         with torch.inference_mode():
-            latents = latents_of(self._musicgen, torch.from_numpy(np.stack(codes[first:], axis=1))[None])
-            ahead = self._before(latents)[..., self._done - first :]
-            sure, self._state = self._remember(ahead[..., :new], self._state)
-            hidden = torch.cat([sure, self._remember(ahead[..., new:], self._state)[0]], -1)
-            past = 0 if self._past is None else self._past.shape[-1]
-            hidden = hidden if self._past is None else torch.cat([self._past, hidden], -1)
+            known = torch.from_numpy(np.stack(codes[self._done - past :], axis=1))[None]
+            ahead = self._before(latents_of(self._musicgen, known))[..., past:]
+            sure, state = self._remember(ahead[..., :new], self._state)
+            hidden = torch.cat([*self._past, sure, self._remember(ahead[..., new:], state)[0]], -1)
             audio = self._after(hidden)[0, 0].float().cpu().numpy()
-        self._past = hidden[..., max(0, past + new - MARGIN) : past + new]
         hop = round(self._musicgen.sample_rate / self._musicgen.frame_rate)
         audio = np.clip(audio[past * hop : (past + new) * hop][: self._left], -1.0, 1.0)
-        self._done, self._left = end, self._left - len(audio)
+        self._past = [hidden[..., max(0, past + new - MARGIN) : past + new]]
+        self._state, self._done, self._left = state, end, self._left - len(audio)
         if len(audio):
             self._on_sound(audio)
 

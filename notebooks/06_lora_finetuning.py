@@ -88,7 +88,7 @@ train, held_out = quarters(data.Examples.join([part_one, part_two])), quarters(o
 print(f"{len(train)} to train with, {len(held_out)} held out, of {train.codes.shape[2] / musicgen.frame_rate} s")
 
 # %% [markdown]
-# The bundled adapter watched thousands of people, dozens of channels of each. Yours has two minutes, so it gets short examples, and six
+# The bundled adapter watched more than a thousand people, dozens of channels of each. Yours has two minutes, so it gets short examples, and six
 # channels that often tell the beat. What the settings mean will become clear on the way.
 #
 # **Predict:** on the held-out people the loss will be measured with their own video, with somebody else's, and with none. How should the

@@ -15,6 +15,8 @@ import pytest
 
 from expotion_lite import __version__, cli
 from expotion_lite.files import writing
+from expotion_lite.instruments import INSTRUMENTS
+from expotion_lite.styles import STYLES
 from expotion_lite.video import Frame, write_video, write_wav
 
 
@@ -227,6 +229,8 @@ def test_help_teaches_every_knob(capsys):
         "--prompt --output --audio --model --adapter --seed --guidance --visual-guidance --temperature --top-k".split()
     ):
         assert flag in text
+    said = " ".join(text.split())
+    assert all(name in said for name in (*STYLES, *INSTRUMENTS)), "what nano knows"
     for example in re.findall(r"^  expotion-lite (.*)$", text, re.MULTILINE):
         words = re.findall(r'"[^"]*"|\S+', example)
         cli.build_parser().parse_args([word.strip('"') for word in words])
