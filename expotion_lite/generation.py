@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .containers import whole
-from .errors import ExpotionError
+from .errors import Cancelled, ExpotionError
 from .files import writing
 from .settings import Settings, check_prompt, check_request
 
@@ -206,6 +207,7 @@ def play(
 
     Raises:
         ExpotionError: the adapter reads a channel that the controls do not have.
+        Cancelled: `cancel` was set while other music was being made.
     """
     import torch
     from tqdm.auto import tqdm
@@ -220,13 +222,28 @@ def play(
             visual = embed_controls(musician.peft_model, values)
     text, mask = encode_prompts(musician.musicgen, prompts)
     n_frames = len(controls[0].values)
-    with musician.lock, tqdm(total=n_frames, desc="music", unit="frame", disable=not progress, leave=False) as bar:
+    with (
+        _turn(musician, cancel),
+        tqdm(total=n_frames, desc="music", unit="frame", disable=not progress, leave=False) as bar,
+    ):
         report = lambda done: bar.update(done - bar.n)  # noqa: E731
         condition = Condition(text, mask, visual)
         codes = sample_codes(
             musician.musicgen, musician.decoder, condition, n_frames, settings, progress=report, cancel=cancel
         )
     return codes.cpu().numpy()
+
+
+@contextmanager
+def _turn(musician: Musician, cancel: threading.Event | None) -> Iterator[None]:
+    """Wait until nobody else plays, or for `cancel`."""
+    while not musician.lock.acquire(timeout=0.1):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("Stopped while other music was being made; ask again for this.")
+    try:
+        yield
+    finally:
+        musician.lock.release()
 
 
 def sing(

@@ -151,6 +151,15 @@ def test_if_one_output_fails_neither_is_there(short_clip, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
+def test_waiting_for_other_music_can_be_cancelled():
+    musician, cancel = load_musician(), threading.Event()
+    cancel.set()
+    controls = synthetic_pair(9_100, 9_100, 1.0)[1]
+    with musician.lock, pytest.raises(Cancelled, match="other music"):
+        play(musician, [PROMPT], [controls], Settings(), cancel=cancel)
+    assert not musician.lock.locked()
+
+
 def test_a_minute_of_music_has_no_seams():
     """Where one window ends and the next goes on there is no click, no jump in level and no crowd of new notes."""
     musician = load_musician()
