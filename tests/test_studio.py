@@ -190,6 +190,28 @@ def test_recording_with_the_webcam_arrives_as_a_named_file_with_its_caption(page
     assert 2.0 < info.duration_s < 4.5 and info.has_audio and info.frames > 15
 
 
+def test_a_recording_that_could_not_be_written_is_sent_again(page):
+    """Nobody should have to move twice."""
+    _idle(page)
+    (page.folder / "occupied").write_text("a file where a folder should be")
+    page.get_by_label("keep it in").first.fill("occupied")
+    page.get_by_label("called").fill("again")
+    page.wait_for_timeout(300)
+    _press(page, "Record")
+    page.wait_for_selector(".el-recorder .el-note:has-text('press Send again')", timeout=30_000)
+    page.get_by_label("keep it in").first.fill("recordings")
+    page.wait_for_timeout(300)
+    _press(page, "Send again")
+    page.wait_for_selector(".el-recorder .el-note:has-text('has arrived')", timeout=30_000)
+    filed = page.folder / "recordings" / "me" / "again.webm"
+    for _ in range(60):
+        if not filed.exists():
+            page.wait_for_timeout(500)
+    _idle(page)
+    assert probe(filed).frames > 15
+    assert not page.get_by_role("button", name="Send again").is_visible()
+
+
 def test_what_one_moves_to_is_the_sound_of_the_recording(page):
     _idle(page)
     page.get_by_label("move to").select_option("clicks")
