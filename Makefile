@@ -56,7 +56,7 @@ browser:
 	    || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } || true
 
 # One run of pytest over everything, so that its closing line counts everything. Two files at a time; more would not help
-# on two cores, each may hold some GB, and a lesson and its solutions share notebooks/out. One at a time: WORKERS=0
+# on two cores, each may hold 5 GB, and a lesson and its solutions share notebooks/out. One at a time: WORKERS=0
 test: setup browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -241,7 +241,7 @@ def plot_training(
             means = [np.mean(part, axis=0) for part in np.array_split(points, min(len(points), 40))]
             ax.plot(*np.transpose(means), color=_shade(shade), label=label)
     ax.set_xlabel("training time (minutes)")
-    ax.set_ylabel("loss (nats per code)" if "loss" in rows[0] else "log-mel error")
+    ax.set_ylabel("loss (nats per code)" if "mel" not in rows[0] else "log-mel error")
     ax.set_title(str(stage), fontsize="medium")
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.15 * len(ax.get_lines()) * (high - low))  # room for the legend

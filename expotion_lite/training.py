@@ -286,7 +286,8 @@ def finetune(
         save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
     else:
         restore_adapter(accelerator.unwrap_model(model), folder / "adapter")
-    return model.eval(), adapter
+    # accelerate makes a prepared model compute in half precision even outside of its training: no longer
+    return accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval(), adapter
 
 
 def spare_memory(musicgen: MusicGen) -> None:

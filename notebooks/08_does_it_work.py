@@ -358,11 +358,7 @@ her = el.extract_controls(el.extract_landmarks(video, progress=False), duration_
 
 # %%
 _, strangers, _ = evaluation.held_out(n_pairs, seconds, first=n_people)
-prompts = [
-    "happy rock with guitar, bass and drums",
-    "techno with synth lead and drums",
-    "funk with electric bass and drums",
-]
+prompts = ["happy rock with guitar, bass and drums", "techno with synth lead and drums", "funk with bass and drums"]
 codes = play(musician, prompts * 2, [her] * n_pairs + strangers, el.Settings())
 takes = [finish(to_audio(musicgen, each), rate, seconds) for each in codes]
 

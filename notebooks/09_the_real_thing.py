@@ -51,7 +51,7 @@ from IPython.display import Audio
 
 # %%
 import expotion_lite as el
-from expotion_lite import data, plots, training
+from expotion_lite import band, data, plots, training
 from expotion_lite.musicgen import encode, model_folder
 
 # %% [markdown]
@@ -136,8 +136,6 @@ parts = (model.text_encoder, model.audio_encoder, model.decoder, model.enc_to_de
 assert [sum(p.numel() for p in part.parameters()) for part in parts] == list(sizes.values())
 
 # %%
-from expotion_lite import band
-
 rate = musicgen.sample_rate
 second = torch.from_numpy(band.play(band.compose(1, 1.0), rate))[None]
 codes = encode(musicgen, second)  # as with nano

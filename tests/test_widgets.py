@@ -341,8 +341,8 @@ def test_the_studio_makes_compares_exports_and_remakes(studio, tmp_path):
     assert "exactly the take" in studio.status.value and len(studio.session.takes) == 3
 
 
-def test_an_export_replaces_no_film_and_is_whole_or_not_there(session, short_clip, tmp_path, monkeypatch):
-    film = tmp_path / "me.mp4"
+def test_an_export_replaces_no_film_and_is_whole_or_not_there(short_clip, tmp_path, monkeypatch):
+    session, film = Session(), tmp_path / "me.mp4"
     film.write_bytes(short_clip.read_bytes())
     kept = session.generate(session.open(film), PROMPT)
     with pytest.raises(ExpotionError, match="input video itself"):
