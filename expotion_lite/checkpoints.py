@@ -158,11 +158,12 @@ def train_for(
         if state["step"] % log_every == 0 or done:
             line = {"stage": name, "step": state["step"], "minutes": round(state["seconds"] / 60, 2)}
             line |= {key: round(value / count, 4) for key, value in sums.items()}
-            if validate and (state["step"] % (10 * log_every) == 0 or done):
+            validated = validate is not None and (state["step"] % (10 * log_every) == 0 or done)
+            if validated:
                 line |= {f"held_out_{key}": round(value, 4) for key, value in validate().items()}
-                done = done or (enough is not None and enough())
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
+            done = done or (validated and enough is not None and enough())
             bar.set_postfix_str(", ".join(f"{key} {line[key]:g}" for key in ("loss", "held_out_loss") if key in line))
             if progress is False:
                 print(line, flush=True)

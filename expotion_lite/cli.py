@@ -96,7 +96,7 @@ recordings:
   A folder of videos with the music as their sound, a folder in it for each person:
       recordings/anna/waltz.webm, recordings/ben/waltz.webm ...
   A table recordings/captions.csv (file,caption,performer,song) may describe the music, and say who
-  performs and which song it is. What was computed is kept in recordings/.expotion-lite.
+  performs and which song it is; without it, videos of the same name are of one song. What was computed is kept in recordings/.expotion-lite.
   About a fifth is held out: people, and songs, that are not trained on. The loss on these tells
   whether the adapter sees: it should be lower with one's own video than with somebody else's.
 
@@ -221,6 +221,7 @@ def run_generate(options: argparse.Namespace) -> None:
         model=options.model,
         adapter=adapter,
         device=str(device_named(options.device)),
+        dtype=options.dtype,
         seed=settings.seed,
         guidance=settings.guidance,
         visual_guidance=settings.visual_guidance,
@@ -322,6 +323,11 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
 
     model.add_argument(
         "--device", default="cpu", help="where the model plays: cpu, cuda or auto; nano gains little (default: cpu)"
+    )
+    model.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="what it computes in: bfloat16 halves a large model's memory (default: float32 on a CPU, else by the GPU)",
     )
 
     knobs = parser.add_argument_group("knobs")

@@ -31,7 +31,7 @@ CHOOSING = 1_000  # held-out songs and performers from this number on choose set
 # Expressions that MediaPipe does not find again in a synthetic person's pixels: `python -m expotion_lite.rendered`.
 LEFT_OUT = ("brows_down", "cheek_raise", "mouth_pucker", "mouth_press")
 # What synthetic examples are computed by: when one of these files changes, they are made anew.
-_EXAMPLES_BY = ("arranging", "band", "captions", "columns", "controls", "data", "figure", "harmony", "instruments",
+EXAMPLES_BY = ("arranging", "band", "captions", "columns", "controls", "data", "figure", "harmony", "instruments",
                 "landmarks", "musicgen", "performer", "pieces", "pulse", "reactions", "recursive_filters", "smoothing",
                 "styles")  # fmt: skip
 
@@ -173,7 +173,7 @@ def kept_synthetic_examples(
     made_by = [
         digest_of_codec(musicgen),
         musicgen.window,
-        digest_of_code(*_EXAMPLES_BY),
+        digest_of_code(*EXAMPLES_BY),
         digest_of(FACE),
     ]
     parts = []

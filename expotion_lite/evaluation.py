@@ -105,9 +105,10 @@ def evaluate(n: int, settings: Settings, model: str = "nano", adapter: str = "bu
     """Make music for n held-out performers, and score it.
 
     Returns:
-        `scores`: music -> score -> own video against the others', for music from video and text, music from text alone,
+        `scores`: music -> score -> own video against the others', for music from video and text, music without a video,
         and the band's own music through the codec (the ceiling). `gains`: rival -> score -> how much better music made
-        for the video fits it than a rival made with the same prompt: for another person's video, or from text alone.
+        for the video fits it than a rival made with the same prompt: for another person's video, or for none, with
+        the adapter and LoRA in place.
     """
     import torch
 
@@ -123,12 +124,12 @@ def evaluate(n: int, settings: Settings, model: str = "nano", adapter: str = "bu
     ]
     music = {
         "video and text": make_music(musician, captions, controls, settings),
-        "text only": make_music(musician, captions, controls, blind),
+        "no video": make_music(musician, captions, controls, blind),
         "the band itself": [to_audio(musicgen, each) for each in codes],
         "another's video": make_music(musician, captions, controls[1:] + controls[:1], settings),
     }
     tables = {name: score(audio, musicgen.sample_rate, pieces, controls) for name, audio in music.items()}
-    rivals = ("another's video", "text only")
+    rivals = ("another's video", "no video")
     return {
         "scores": {
             name: {metric: summarise(table) for metric, table in rows.items()}

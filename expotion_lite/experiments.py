@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,9 +27,9 @@ import numpy as np
 
 from . import band
 from .controls import Controls, extract_controls, hide
-from .data import CHOOSING, HELD_OUT_PERFORMERS, HELD_OUT_SONGS
+from .data import CHOOSING, EXAMPLES_BY, HELD_OUT_PERFORMERS, HELD_OUT_SONGS
 from .evaluation import gain_of, make_music
-from .files import digest_of, writing
+from .files import digest_of, digest_of_code, writing
 from .harmony import BRIGHT
 from .metrics import (
     beat_f_measure,
@@ -102,6 +103,7 @@ COLUMNS = {  # name -> how many decimals
     "mode agreement": 2,
     "tag adherence": 3,
 }
+AGAINST_OTHERS = tuple(name for name in COLUMNS if name not in ("the same, shuffled", "tag adherence"))
 COMPARED = (  # what a row is expected to be better at than another
     ("face + motion", "text only", "beat F-measure"),
     ("face + motion", "another person's video", "beat F-measure"),
@@ -110,6 +112,18 @@ COMPARED = (  # what a row is expected to be better at than another
     ("noisy landmarks, smoothed", "noisy landmarks, published interpolation", "beat F-measure"),
     ("face + motion", "motion only", "mode agreement"),
     ("face only", "motion only", "mode agreement"),
+)
+# What rows are made and scored by: when one of these files changes, they are made anew.
+_SCORED_BY = (
+    *EXAMPLES_BY,
+    "adapter",
+    "evaluation",
+    "experiments",
+    "generation",
+    "judges",
+    "metrics",
+    "musicnn",
+    "sampling",
 )
 CURVE = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # visual guidance
 
@@ -171,30 +185,38 @@ def make(arm: Arm, stage: Stage, model: str, adapter: str, settings: Settings) -
 def measure(audio: list[np.ndarray], sample_rate: int, stage: Stage, pulses: list[np.ndarray]) -> dict[str, np.ndarray]:
     """Scores of the music of one arm: a column's name -> (N,), and "embeddings" (N * P, 200), "tags" (N, 50).
 
+    What can be held against other people too, `AGAINST_OTHERS`, also comes as "shuffled NAME": its mean over them.
+
     pulses: (T,) of everybody, by whose motion the music should begin its notes.
     """
-    from .judges import embeddings
+    from .judges import at_equal_level, embeddings
     from .musicnn import tag
 
-    n, scores = len(audio), {name: [] for name in COLUMNS if name != "tag adherence"}
-    for i, (clip, piece) in enumerate(zip(audio, stage.pieces, strict=True)):
-        beats, onsets = track_beats(clip, sample_rate), onset_strength(clip, sample_rate)
-        others = [pulses[(i + k) % n] for k in range(1, min(OTHERS, n - 1) + 1)]
-        level = level_curve(clip, sample_rate, stage.frame_rate)
-        bright = key_of(chroma_of(clip, sample_rate))[1] == "major"
-        values = (
-            beat_f_measure(beats, piece.beats),
-            abs(tempo_by_line(beats) / piece.tempo_bpm - 1) <= 0.04,
-            onset_motion_correlation(onsets, pulses[i]),
-            np.mean([onset_motion_correlation(onsets, pulse) for pulse in others]),
-            energy_correlation(level[: len(piece.energy)], piece.energy[: len(level)]),
-            bright == (piece.mode in BRIGHT),
-        )
-        for column, value in zip(scores.values(), values, strict=True):
+    n, scores = len(audio), {f"{kind}{name}": [] for kind in ("", "shuffled ") for name in AGAINST_OTHERS}
+    for i, clip in enumerate(audio):
+        fits = _fit_of(clip, sample_rate, stage.frame_rate)
+        own = fits(stage.pieces[i], pulses[i])
+        others = [(i + k) % n for k in range(1, min(OTHERS, n - 1) + 1)]
+        shuffled = np.mean([fits(stage.pieces[j], pulses[j]) for j in others], axis=0)
+        for column, value in zip(scores.values(), (*own, *shuffled), strict=True):
             column.append(float(value))
     heard = embeddings(np.stack(audio), sample_rate)
-    tags = np.array([list(tag(clip, sample_rate).values()) for clip in audio])
+    tags = np.array([list(tag(clip, sample_rate).values()) for clip in at_equal_level(np.stack(audio))])
     return {name: np.array(values) for name, values in scores.items()} | {"embeddings": heard, "tags": tags}
+
+
+def _fit_of(clip: np.ndarray, sample_rate: int, frame_rate: float) -> Callable[[Piece, np.ndarray], tuple[float, ...]]:
+    """What tells how well music fits a piece and the pulse (T,) of who moved to it: a score for `AGAINST_OTHERS`."""
+    beats, onsets = track_beats(clip, sample_rate), onset_strength(clip, sample_rate)
+    tempo, level = tempo_by_line(beats), level_curve(clip, sample_rate, frame_rate)
+    bright = key_of(chroma_of(clip, sample_rate))[1] == "major"
+    return lambda piece, pulse: (
+        beat_f_measure(beats, piece.beats),
+        float(abs(tempo / piece.tempo_bpm - 1) <= 0.04),
+        onset_motion_correlation(onsets, pulse),
+        energy_correlation(level[: len(piece.energy)], piece.energy[: len(level)]),
+        float(bright == (piece.mode in BRIGHT)),
+    )
 
 
 def run(
@@ -210,8 +232,8 @@ def run(
 
     Returns:
         `rows`: an arm's name -> column -> mean and 95% interval, with "frechet", the distance to the band's own music
-        in units of that of text only. `gains`: pairs of rows, see `COMPARED`. `pulse`: how far the correlation lies
-        above its shuffled control, with p.
+        in units of that of text only. `gains`: pairs of rows, see `COMPARED`. `controls`: an arm's name -> what is
+        held `AGAINST_OTHERS` -> its mean for other people's videos and how far it lies above that, with p.
     """
     from .generation import load_musician
 
@@ -232,9 +254,10 @@ def run(
 
 
 def curve(n: int, settings: Settings, model: str, adapter: str, folder: Path) -> dict[float, dict]:
-    """What visual guidance does: for each of `CURVE`, the row "face + motion" of `run`, with `above` from `pulse`.
+    """What visual guidance does: for each of `CURVE`, the row "face + motion" of `run`, and how far it is `above`.
 
-    The people are those who choose, so that the default may be chosen by it.
+    `above` is that of the correlation, from `controls`. The people are those who choose, so that the default may be
+    chosen by it.
     """
     told, seen = {}, tuple(arm for arm in ARMS if arm.name == "face + motion")
     for scale in CURVE:
@@ -242,7 +265,9 @@ def curve(n: int, settings: Settings, model: str, adapter: str, folder: Path) ->
         at = replace(settings, visual_guidance=scale)
         kept = kept_in(folder, model, adapter, at, n, CHOOSING)
         results = run(n, at, model, adapter, kept, seen, CHOOSING)
-        told[scale] = results["rows"]["face + motion"] | {"above": results["pulse"]["face + motion"]}
+        told[scale] = results["rows"]["face + motion"] | {
+            "above": results["controls"]["face + motion"]["onset-motion correlation"]
+        }
     return told
 
 
@@ -253,12 +278,14 @@ def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarr
     flat = lambda heard: heard.reshape(-1, heard.shape[-1])  # noqa: E731
     apart = {name: frechet_distance(flat(own["embeddings"]), flat(row["embeddings"])) for name, row in scores.items()}
     unit = apart.get("text only", 1.0)
+    scores = {
+        name: row | {"the same, shuffled": row["shuffled onset-motion correlation"]} for name, row in scores.items()
+    }
     rows = {
         name: {column: {"mean": float(row[column].mean()), "95": bootstrap_interval(row[column])} for column in COLUMNS}
         | {"frechet": apart[name] / unit}
         for name, row in scores.items()
     }
-    above = {name: row["onset-motion correlation"] - row["the same, shuffled"] for name, row in scores.items()}
     return {
         "rows": rows,
         "gains": [
@@ -266,11 +293,18 @@ def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarr
              **gain_of(scores[a][column] - scores[b][column])}
             for a, b, column in COMPARED if {a, b} <= scores.keys()
         ],
-        "pulse": {
-            name: {"above": float(gap.mean()), "95": bootstrap_interval(gap), "p": paired_permutation_test(gap)}
-            for name, gap in above.items()
+        "controls": {
+            name: {column: _above(row[column], row[f"shuffled {column}"]) for column in AGAINST_OTHERS}
+            for name, row in scores.items()
         },
     }  # fmt: skip
+
+
+def _above(own: np.ndarray, shuffled: np.ndarray) -> dict[str, object]:
+    """How far scores (N,) lie above those for other people's videos (N,)."""
+    gap = own - shuffled
+    return {"shuffled": float(shuffled.mean()), "above": float(gap.mean()), "95": bootstrap_interval(gap),
+            "p": paired_permutation_test(gap)}  # fmt: skip
 
 
 def _played(musicgen: MusicGen, stage: Stage) -> list[np.ndarray]:
@@ -300,9 +334,17 @@ def table_of(results: dict[str, dict]) -> str:
             for column, digits in COLUMNS.items()
         ]
         lines.append("| " + " | ".join([name, *cells, f"{row['frechet']:.2f}"]) + " |")
-    lines += ["", "| correlation above its shuffled control | difference (95%) | p |", "|---|---|---|"]
-    for name, gap in results["pulse"].items():
-        lines.append(f"| {name} | {gap['above']:+.2f} ({gap['95'][0]:+.2f} to {gap['95'][1]:+.2f}) | {gap['p']:.4f} |")
+    lines += [
+        "",
+        "| above its shuffled control | " + " | ".join(AGAINST_OTHERS) + " |",
+        "|---" * (1 + len(AGAINST_OTHERS)) + "|",
+    ]
+    for name, gaps in results["controls"].items():
+        cells = [
+            f"{gap['above']:+.2f} ({gap['95'][0]:+.2f} to {gap['95'][1]:+.2f}), p {gap['p']:.4f}"
+            for gap in gaps.values()
+        ]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
     lines += ["", "| row | against | column | gain (95%) | p |", "|---|---|---|---|---|"]
     for gain in results["gains"]:
         low, high = gain["gain_95"]
@@ -368,13 +410,16 @@ def plot_curve(rows: dict[float, dict], path: Path) -> None:
 
 
 def kept_in(folder: Path, model: str, adapter: str, settings: Settings, n: int, first: int = 0) -> Path:
-    """The folder, made if it is not there, that tells rows of one model, adapter, setting and people apart."""
+    """The folder, made if it is not there, of rows of one model, adapter, setting, people, and code."""
     from .adapter import BUNDLED
     from .musicgen import NANO
 
     folders = (NANO if model == "nano" else Path(model), BUNDLED if adapter == "bundled" else Path(adapter))
-    weights = [digest_of(file) for folder in folders for file in sorted(folder.glob("*.safetensors"))]
-    place = folder / hashlib.sha256(json.dumps([weights, settings.to_json(), n, first]).encode()).hexdigest()[:12]
+    made_by = [
+        digest_of_code(*_SCORED_BY),
+        *(digest_of(file) for folder in folders for file in sorted(folder.glob("*.safetensors"))),
+    ]
+    place = folder / hashlib.sha256(json.dumps([made_by, settings.to_json(), n, first]).encode()).hexdigest()[:12]
     place.mkdir(parents=True, exist_ok=True)
     return place
 

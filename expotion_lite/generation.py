@@ -81,13 +81,16 @@ class Musician:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def load_musician(model: str = "nano", adapter: str | None = "bundled", device: str = "cpu") -> Musician:
+def load_musician(
+    model: str = "nano", adapter: str | None = "bundled", device: str = "cpu", dtype: str | None = None
+) -> Musician:
     """Load a model and put an adapter on it; the last one is kept, so that the next take starts at once.
 
     Args:
         model: see `expotion_lite.musicgen.load`.
         adapter: "bundled" (it belongs to nano), a folder that fine-tuning wrote, or None: the model does not see.
         device: "cpu", "cuda", ...
+        dtype: see `expotion_lite.musicgen.load`.
 
     Raises:
         ExpotionError: there is no such model or adapter, or they do not fit.
@@ -100,7 +103,7 @@ def load_musician(model: str = "nano", adapter: str | None = "bundled", device: 
             "or none (--adapter none, adapter=None) to play without seeing the video."
         )
     folder = str(BUNDLED) if adapter == "bundled" else adapter
-    return _load_musician(model, folder, device, tuple(_age(place) for place in (model, folder)))
+    return _load_musician(model, folder, device, dtype, tuple(_age(place) for place in (model, folder)))
 
 
 def _age(folder: str | None) -> tuple[int, ...]:
@@ -110,12 +113,12 @@ def _age(folder: str | None) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1)
-def _load_musician(model: str, folder: str | None, device: str, _: tuple) -> Musician:
+def _load_musician(model: str, folder: str | None, device: str, dtype: str | None, _: tuple) -> Musician:
     from .adapter import load_adapter
     from .decoding import StepDecoder
     from .musicgen import load
 
-    musicgen = load(model, device=device)
+    musicgen = load(model, device=device, dtype=dtype)
     peft_model, config = load_adapter(musicgen, folder) if folder is not None else (None, None)
     return Musician(musicgen, StepDecoder(musicgen.model.decoder), peft_model, config)
 
@@ -129,6 +132,7 @@ def generate(
     model: str = "nano",
     adapter: str | None = "bundled",
     device: str = "cpu",
+    dtype: str | None = None,
     seed: int = 0,
     guidance: float = Settings.guidance,
     visual_guidance: float = Settings.visual_guidance,
@@ -148,6 +152,7 @@ def generate(
         model: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
         adapter: "bundled", a folder, or None for music that does not follow the video.
         device: where the model runs: "cpu", "cuda", ... (the landmarks are always found on the CPU).
+        dtype: what it computes in: "float32", "bfloat16" or "float16"; None chooses by the device.
         seed: the same seed, video and prompt give the same music on the same machine.
         guidance: how closely the music follows the prompt (1: as trained, 0: not at all).
         visual_guidance: how closely it follows the video (1: as trained, 0: not at all).
@@ -174,7 +179,7 @@ def generate(
     info = check_request(
         video, prompt, output=output, audio_output=audio_output, model=model, adapter=adapter, overwrite=overwrite
     )
-    musician = load_musician(str(model), None if adapter is None else str(adapter), device)
+    musician = load_musician(str(model), None if adapter is None else str(adapter), device, dtype)
 
     from .controls import extract_controls
     from .landmarks import extract_landmarks

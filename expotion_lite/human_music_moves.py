@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import ExpotionError
+from .errors import ExpotionError, Unreachable
 from .files import digest_of
 from .recordings import Recording, examples_of
 
@@ -74,6 +74,7 @@ class HumanMusicMoves:
 
         Raises:
             ExpotionError: none can be used; the message says why for the first.
+            Unreachable: a clip did not arrive; what was computed before is kept.
         """
         with self._fetching() as fetch:
             examples, self.left_out = examples_of(
@@ -177,7 +178,7 @@ def _asking(source: str | os.PathLike) -> Iterator:
     try:
         yield HfApi()
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise ExpotionError(
+        raise Unreachable(
             f"{source} cannot be read from the hub ({str(error).splitlines()[0]}); ask for access there and log in "
             "(`hf auth login`), or download it and name the folder."
         ) from error

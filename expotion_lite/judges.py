@@ -47,11 +47,16 @@ def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
 
 
 def embeddings(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """musicnn's embeddings of clips at equal loudness, 3 s at a time. audio: (N, samples). Returns (N, P, 200)."""
+    """musicnn's embeddings of clips at equal level, 3 s at a time. audio: (N, samples). Returns (N, P, 200)."""
     from .musicnn import embed
 
+    return np.stack([embed(clip, sample_rate, overlap_s=0.0) for clip in at_equal_level(audio)])
+
+
+def at_equal_level(audio: np.ndarray) -> np.ndarray:
+    """Clips (N, samples) with a root mean square of 0.1 each, because musicnn hears level too; silence stays silent."""
     level = np.sqrt((audio**2).mean(1, keepdims=True))
-    return np.stack([embed(clip, sample_rate, overlap_s=0.0) for clip in 0.1 * audio / np.maximum(level, 1e-4)])
+    return 0.1 * audio / np.maximum(level, 1e-4)
 
 
 class Judge:

@@ -25,7 +25,8 @@ from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderC
 from . import band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
-from .musicgen import MusicGen, inputs_and_labels
+from .errors import ExpotionError
+from .musicgen import MusicGen, inputs_and_labels, load
 from .optimizers import optimizer_of
 from .pieces import Piece
 from .precision import autocast
@@ -94,6 +95,43 @@ def new_musicgen(
     for table in model.decoder.model.decoder.embed_tokens:
         torch.nn.init.normal_(table.weight, std=0.4)  # as loud as the positions that they are added to
     return model.to(codec.device)
+
+
+def grown(nano: Path, layers: int, device: str) -> tuple[MusicgenForConditionalGeneration, T5Tokenizer]:
+    """A trained nano with more layers, which at first do nothing: what it has learned, it still plays.
+
+    A layer whose last matrices are 0 hands on what it is given (Chen et al. 2016, Net2Net). The new ones lie between
+    the old ones, evenly.
+
+    Args:
+        nano: folder of a nano. layers: of the result. device: where it goes.
+
+    Returns:
+        (model, its tokenizer)
+
+    Raises:
+        ExpotionError: the nano has more layers already, or it is none.
+    """
+    old = load(nano, device=device, dtype="float32")
+    config = MusicgenConfig.from_dict(old.model.config.to_dict())
+    has = config.decoder.num_hidden_layers
+    if layers < has:
+        raise ExpotionError(f"The nano in {nano} has {has} layers; none can be taken away (--layers {layers}).")
+    config.decoder.num_hidden_layers = layers
+    model = MusicgenForConditionalGeneration(config).to(device)
+    weights, place = old.model.state_dict(), "decoder.model.decoder.layers."
+    kept = {(i + 1) * layers // has - 1: i for i in range(has)}  # number in the new model -> in the old
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            number, _, rest = name.removeprefix(place).partition(".")
+            if not name.startswith(place):
+                value.copy_(weights[name])
+            elif int(number) in kept:
+                value.copy_(weights[f"{place}{kept[int(number)]}.{rest}"])
+            elif rest in ("self_attn.out_proj.weight", "encoder_attn.out_proj.weight", "fc2.weight"):
+                value.zero_()
+    model.audio_encoder.requires_grad_(False)
+    return model, old.processor.tokenizer
 
 
 @torch.no_grad()
@@ -240,7 +278,8 @@ def train_language(
     model.clock = torch.nn.Linear(model.decoder.config.hidden_size, 6).to(device)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = optimizer_of(model)
-    source = ahead(partial(fresh_pieces, TRAIN_SEEDS, batch), workers)
+    heard = getattr(model.config, "pieces_heard", 0)  # in a training before
+    source = ahead(partial(fresh_pieces, TRAIN_SEEDS + heard, batch), workers)
 
     def example(i: int, pieces: Pieces) -> tuple[Pieces, torch.Tensor, torch.Tensor]:
         pieces = replace(pieces, music=encode_pieces(codec, pieces.music))
@@ -274,7 +313,8 @@ def train_language(
 
     model.train()
     codec.eval()
-    train_for(hours, folder, "language", model, optimizer, step, validate=validate)
+    steps = train_for(hours, folder, "language", model, optimizer, step, validate=validate)
+    model.config.pieces_heard = heard + steps * batch
     del model.clock
     return model.eval()
 

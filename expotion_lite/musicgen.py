@@ -103,7 +103,8 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
     Args:
         name: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
         device: "cpu", "cuda", ... or "auto", a GPU where there is one.
-        dtype: "float32", "bfloat16" or "float16"; by default float32 on a CPU and float16 elsewhere.
+        dtype: "float32", "bfloat16" or "float16"; by default float32 on a CPU, and on a GPU what it is
+            made for (`precision.precision_of`).
 
     Raises:
         ExpotionError: no such model, device or dtype, or the weights are neither here nor to be had.
@@ -125,7 +126,7 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
     files = ("tokenizer.json", "spiece.model")  # without either, transformers makes up a tokenizer that knows no words
     if Path(folder).is_dir() and not any((Path(folder) / file).is_file() for file in files):
         raise ExpotionError(f"{folder} holds no {' or '.join(files)}; copy or download the model anew.")
-    kind = getattr(torch, dtype or ("float32" if place.type == "cpu" else "float16"))
+    kind = getattr(torch, dtype or _dtype_for(place))
     try:
         with _quiet():
             model = MusicgenForConditionalGeneration.from_pretrained(folder, dtype=kind)
@@ -138,6 +139,14 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
         raise ExpotionError(f"Cannot load {name}: activation {model.decoder.config.activation_function!r}, not gelu.")
     window = int(getattr(model.config, "window_frames", 1500))
     return MusicGen(model.to(place).eval(), processor, str(name), window)
+
+
+def _dtype_for(place: torch.device) -> str:
+    """On a CPU float32, even where a training computes in bfloat16: what nano plays stays the same everywhere."""
+    from .precision import precision_of
+
+    halves = {} if place.type == "cpu" else {"bf16": "bfloat16", "fp16": "float16"}
+    return halves.get(precision_of(place), "float32")
 
 
 def device_named(name: str) -> torch.device:
@@ -253,23 +262,42 @@ def digest_of_codec(musicgen: MusicGen) -> str:
     return digest.hexdigest()[:16]
 
 
-def encode(musicgen: MusicGen, audio: torch.Tensor) -> torch.Tensor:
-    """Audio to codes. audio: (B, N) float32 at the model's sample rate. Returns (B, K, T) int64."""
+def encode(musicgen: MusicGen, audio: torch.Tensor, *, chunk: int = 500, margin: int = 25) -> torch.Tensor:
+    """Audio to codes, what `EncodecModel.encode` gives, with bounded memory, as in `decode`.
+
+    Args:
+        audio: (B, N) float32 at the model's sample rate.
+        chunk, margin: see `decode`.
+
+    Returns:
+        codes: (B, K, T) int64, T = N / hop, rounded up.
+    """
     import torch
 
+    codec, hop = musicgen.model.audio_encoder, round(musicgen.sample_rate / musicgen.frame_rate)
+    before, memory, after = in_three(codec.encoder)
+    audio, pieces = audio[:, None].to(codec.device, codec.dtype), []
     with torch.no_grad():
-        codec = musicgen.model.audio_encoder
-        codes = codec.encode(audio[:, None].to(codec.device, codec.dtype)).audio_codes
-    return codes[0]
+        for left, first, last, right in _chunks(-(-audio.shape[-1] // hop), chunk, margin):
+            pieces.append(before(audio[..., left * hop : right * hop])[..., first - left : last - left])
+        hidden = after(memory(torch.cat(pieces, dim=-1)))
+        return codec.quantizer.encode(hidden, codec.config.target_bandwidths[0]).transpose(0, 1)
 
 
-def decoder_parts(musicgen: MusicGen) -> tuple[torch.nn.Module, torch.nn.Module, torch.nn.Module]:
-    """A codec's decoder in three: what comes before its memory, the memory (an `EncodecLSTM`), and what makes sound."""
+def in_three(half: torch.nn.Module) -> tuple[torch.nn.Module, torch.nn.Module, torch.nn.Module]:
+    """A codec's encoder or decoder in three: what comes before its memory, the memory (an `EncodecLSTM`), the rest."""
     import torch
 
-    layers = list(musicgen.model.audio_encoder.decoder.layers)
+    layers = list(half.layers)
     memory = next(i for i, layer in enumerate(layers) if hasattr(layer, "lstm"))
     return torch.nn.Sequential(*layers[:memory]), layers[memory], torch.nn.Sequential(*layers[memory + 1 :])
+
+
+def _chunks(n: int, chunk: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
+    """Of n frames `chunk` at a time: where the margin before begins, first, last, and where the one after ends."""
+    for first in range(0, n, chunk):
+        last = min(first + chunk, n)
+        yield max(0, first - margin), first, last, min(n, last + margin)
 
 
 def latents_of(musicgen: MusicGen, codes: torch.Tensor) -> torch.Tensor:
@@ -290,13 +318,11 @@ def decode(musicgen: MusicGen, codes: torch.Tensor, *, chunk: int = 500, margin:
     """
     import torch
 
-    hop, n_frames, pieces = round(musicgen.sample_rate / musicgen.frame_rate), codes.shape[-1], []
-    before, memory, after = decoder_parts(musicgen)
+    hop, pieces = round(musicgen.sample_rate / musicgen.frame_rate), []
+    before, memory, after = in_three(musicgen.model.audio_encoder.decoder)
     with torch.no_grad():
         hidden = memory(before(latents_of(musicgen, codes)))
-        for first in range(0, n_frames, chunk):
-            last = min(first + chunk, n_frames)
-            left, right = max(0, first - margin), min(n_frames, last + margin)
+        for left, first, last, right in _chunks(codes.shape[-1], chunk, margin):
             audio = after(hidden[..., left:right])
             pieces.append(audio[:, 0, (first - left) * hop : (last - left) * hop].float().cpu())
     return torch.cat(pieces, dim=1)

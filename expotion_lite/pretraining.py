@@ -11,6 +11,10 @@ the bundled weights by the result.
 
 train a codec alone, and a nano around it; `expotion_lite.nano_evaluation --codec` measures a codec.
 
+    python -m expotion_lite.pretraining --start expotion_lite/assets/nano --hours 2 --folder runs/longer
+
+goes on training the language model of a nano, on pieces that it has not heard; more `--layers` than it has are added.
+
     python -m expotion_lite.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
 
 keeps the bundled nano (or that in `--nano FOLDER`) and trains a new adapter for it.
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
     from .musicgen import MusicGen
 
 SHARES = {"codec": 0.36, "reading": 0.01, "language": 0.39, "adapter": 0.20}  # of --hours; encoding takes the rest
-PAST_DROPOUT = 0.7  # of the adapter: it is to watch, not to listen
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 
 
@@ -53,9 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="of the codec's time, against a discriminator; needs a GPU's number of steps (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--width", type=int, default=256, help="of a new language model (default: %(default)s)")
-    parser.add_argument("--layers", type=int, default=4, help="of a new language model (default: %(default)s)")
+    parser.add_argument("--layers", type=int, default=6, help="of the language model (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
     parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a trained codec to start from")
+    parser.add_argument("--start", type=Path, metavar="FOLDER", help="a trained nano to go on with")
     parser.add_argument("--codec-only", action="store_true", help="all hours for a codec, saved as FOLDER/codec")
     parser.add_argument("--adapter-only", action="store_true", help="keep a nano; all hours for its adapter")
     parser.add_argument(
@@ -64,6 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with what was begun in the folder")
     parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
     options = parser.parse_args(arguments)
+    if options.start and (options.codec or options.codec_only or options.adapter_only):
+        parser.error(
+            "--start goes on with a nano, codec and all: no --codec, --codec-only or --adapter-only beside it."
+        )
     try:
         if not 0 <= options.opponent < 1:
             raise ExpotionError(f"--opponent is a share of the time, 0 or more and below 1, not {options.opponent:g}.")
@@ -82,6 +90,7 @@ def train(options: argparse.Namespace) -> None:
     settings = ("hours", "examples", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
     plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
     plan |= {"codec": _digest(options.codec)} if options.codec else {}
+    plan |= {"start": _digest(options.start)} if options.start else {}
     device = str(device_named(options.device))
     keep_plan(options.folder, plan, resume=options.resume)
     nano = (options.nano or NANO) if options.adapter_only else train_nano(options, device)
@@ -98,6 +107,7 @@ def train(options: argparse.Namespace) -> None:
 def train_nano(options: argparse.Namespace, device: str) -> Path | None:
     """Train codec and language model. Returns the folder of the result; None if only the codec was asked for."""
     from .language_training import (
+        grown,
         new_musicgen,
         new_tokenizer,
         save_nano,
@@ -106,13 +116,16 @@ def train_nano(options: argparse.Namespace, device: str) -> Path | None:
     )
     from .reading import learn_to_read
 
-    codec = trained_codec(options, device)
-    if options.codec_only:
-        return None
-    tokenizer = new_tokenizer()
-    model = new_musicgen(codec, len(tokenizer), options.width, options.layers)
-    start_numbers_as_neighbours(model, tokenizer)
-    learn_to_read(model, tokenizer, options.folder, _share("reading", options) * options.hours)
+    if options.start:
+        model, tokenizer = grown(options.start, options.layers, device)
+    else:
+        codec = trained_codec(options, device)
+        if options.codec_only:
+            return None
+        tokenizer = new_tokenizer()
+        model = new_musicgen(codec, len(tokenizer), options.width, options.layers)
+        start_numbers_as_neighbours(model, tokenizer)
+        learn_to_read(model, tokenizer, options.folder, _share("reading", options) * options.hours)
     train_language(model, tokenizer, options.folder, _share("language", options) * options.hours)
     save_nano(model, tokenizer, options.folder / "nano")
     return options.folder / "nano"
@@ -143,10 +156,11 @@ def trained_codec(options: argparse.Namespace, device: str) -> EncodecModel:
 
 
 def _share(stage: str, options: argparse.Namespace) -> float:
-    """Of --hours: all for a stage that is trained alone, else its share, larger where the codec is there already."""
+    """Of --hours: all for a stage that is trained alone, else its share, larger where some are done already."""
     if options.codec_only or options.adapter_only:
         return 1.0
-    return SHARES[stage] / (1.0 - (SHARES["codec"] if options.codec else 0.0))
+    there = ("codec", "reading") if options.start else ("codec",) if options.codec else ()
+    return SHARES[stage] / (1.0 - sum(SHARES[name] for name in there))
 
 
 def _nano(options: argparse.Namespace) -> str:
@@ -171,7 +185,7 @@ def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int)
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
     channels = [name for name in train.channels if name not in LEFT_OUT]
-    config = TrainingConfig(hours=hours, past_dropout=PAST_DROPOUT)
+    config = TrainingConfig(hours=hours)
     finetune(musicgen, train.select(channels), held_out.select(channels), folder, config)
 
 

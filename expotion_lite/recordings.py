@@ -6,9 +6,10 @@
         ben/waltz.webm
 
 The table is optional, and of its columns all but `file`. Who is not named there is named by the folder that the video
-lies in; which song it is, by the sound itself, so that two videos with the very same sound are one song. What was
-computed lies in `recordings/.expotion-lite` and is computed anew when anything that it came from changes. Nothing else
-is written, and nothing leaves the folder.
+lies in. Videos with the very same sound are of one song; and unless the table has a column for the song, so are those
+of the same name, such as these two, whose sound is two microphones'. What was computed lies in
+`recordings/.expotion-lite` and is computed anew when anything that it came from changes. Nothing else is written, and
+nothing leaves the folder.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .data import Examples
-from .errors import ExpotionError
+from .errors import ExpotionError, Unreachable
 from .files import digest_of, digest_of_code, writing
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class RecordedFolder:
     def _recording(self, path: Path, row: dict[str, str]) -> Recording:
         inside = path.relative_to(self.folder).parts
         performer = row.get("performer") or (inside[0] if len(inside) > 1 else "")
-        return Recording(path, row.get("caption", ""), performer, row.get("song", ""))
+        song = row["song"] if "song" in row else path.stem.casefold()
+        return Recording(path, row.get("caption", ""), performer, song)
 
     def examples(self, musicgen: MusicGen, *, progress: bool = False) -> Examples:
         """Codes, controls and captions of all recordings that can be used, cut into windows of the model's length.
@@ -123,21 +125,28 @@ def examples_of(
 
     Raises:
         ExpotionError: none can be used; the message says why for the first.
+        Unreachable: the network failed, so that some would be left out that can be used.
     """
     from tqdm.auto import tqdm
 
     from .musicgen import digest_of_codec
 
-    parts, left_out, codec = [], {}, digest_of_codec(musicgen)
+    used, left_out, codec = [], {}, digest_of_codec(musicgen)
     for recording in tqdm(recordings, desc="recordings", unit="video", disable=not progress):
         try:
             codes, sound, controls = _computed(lambda r=recording: fetch(r), content(recording), kept, musicgen, codec)
+        except Unreachable:  # what was computed is kept
+            raise
         except ExpotionError as error:
             left_out[recording.path] = str(error)
             continue
-        song, performer = _id(recording.song or sound), _id(f"performer {recording.performer}")
-        for window in _windows(codes, controls, musicgen):
-            parts.append(Examples(*window, (recording.caption,), song, performer, controls.channels))
+        used.append((recording, codes, sound, controls))
+    songs = songs_of([(recording.song or sound, sound) for recording, _, sound, _ in used])
+    parts = [
+        Examples(*window, (recording.caption,), song, _id(f"performer {recording.performer}"), controls.channels)
+        for (recording, codes, _, controls), song in zip(used, map(_id, songs), strict=True)
+        for window in _windows(codes, controls, musicgen)
+    ]
     if not parts:
         path, why = next(iter(left_out.items()), (Path("recordings"), f"all are shorter than {SHORTEST_S:g} s"))
         raise ExpotionError(f"No recording in {kept.parent} can be used; {path.name}: {why}")
@@ -176,6 +185,21 @@ def _computed(
     with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, codes=codes, sound=sound)
     return codes, sound, controls
+
+
+def songs_of(names: Sequence[tuple[str, ...]]) -> list[str]:
+    """One name for each recording, the same for all that share one of theirs, be it by way of others.
+
+    Example:
+        >>> songs_of([("waltz", "sound 1"), ("waltz", "sound 2"), ("song", "sound 2"), ("rock", "sound 3")])
+        ['song', 'song', 'song', 'rock']
+    """
+    song: dict[str, str] = {}
+    for first, *others in names:
+        for other in others:
+            old, new = song.setdefault(other, other), song.setdefault(first, first)
+            song.update({name: new for name, called in song.items() if called == old})
+    return [song[each[0]] for each in names]
 
 
 def read_table(folder: Path) -> dict[Path, dict[str, str]]:

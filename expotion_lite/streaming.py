@@ -71,10 +71,10 @@ class SoundStream:
 
     def __init__(self, musicgen: MusicGen, on_sound: Callable[[np.ndarray], None], n_samples: int) -> None:
         """on_sound: called with (N,) float32 within -1..1. n_samples: how much is wanted in all."""
-        from .musicgen import decoder_parts
+        from .musicgen import in_three
 
         self._musicgen, self._on_sound, self._left = musicgen, on_sound, n_samples
-        self._before, self._memory, self._after = decoder_parts(musicgen)
+        self._before, self._memory, self._after = in_three(musicgen.model.audio_encoder.decoder)
         self._done, self._state, self._past = 0, None, []  # frames that sounded; the memory after them; their last few
 
     def hear(self, codes: list[np.ndarray]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,7 +64,7 @@ class TrainingConfig:
     text_dropout: float = 0.2
     video_dropout: float = 0.2
     modality_dropout: float = 0.1
-    past_dropout: float = 0.0
+    past_dropout: float = 0.7
     clip: float = 1.0
     seed: int = 0
     patience: int = 10
@@ -264,7 +265,7 @@ def finetune(
         return {"loss": float(loss.detach()), "gate": float(gate.detach())}
 
     folder.mkdir(parents=True, exist_ok=True)
-    losses = [row["held_out_loss"] for row in past_rows(folder / "log.jsonl")]
+    losses = lambda: [row["held_out_loss"] for row in past_rows(folder / "log.jsonl")]  # noqa: E731
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
@@ -272,15 +273,14 @@ def finetune(
         with accelerator.autocast():
             measured = held_out_losses(model, musicgen, held_out)
         model.train()
-        losses.append(measured["loss"])
-        if measured["loss"] <= min(losses):
+        if measured["loss"] <= min(losses(), default=math.inf):
             save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
         return measured
 
     train_for(
         config.hours, folder, "adapter", model, optimizer, step,
         validate=None if held_out is None else validate, log_every=10, max_steps=config.max_steps,
-        enough=lambda: bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= config.patience, progress=progress,
+        enough=lambda: _since_the_best(losses()) >= config.patience, progress=progress,
     )  # fmt: skip
     if held_out is None:
         save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
@@ -296,6 +296,11 @@ def spare_memory(musicgen: MusicGen) -> None:
     named = "activation_checkpointing_enable"  # its newer name in transformers
     enable = getattr(decoder, named if hasattr(decoder, named) else "gradient_checkpointing_enable")
     enable({"use_reentrant": False})
+
+
+def _since_the_best(losses: Sequence[float]) -> int:
+    """How many validations came after the best one; 0 before there is any."""
+    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
 
 
 def past_rows(log: Path) -> list[dict[str, Any]]:

@@ -404,7 +404,7 @@ for state in ("cold", "warm"):
 print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"missing: {np.mean(ours.codes < 0):.0%}")
 
 # %% [markdown]
-# **Look:** the folder tells who performs, the sound which song it is. What lies beyond the four seconds is marked as missing: silence would be
+# **Look:** the folder tells who performs, name and sound of the file which song it is. What lies beyond the four seconds is marked as missing: silence would be
 # music to learn. Codes and controls have a key each, so that a new codec makes new codes, but looks for no face again.
 
 # %% [markdown]

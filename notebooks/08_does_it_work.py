@@ -310,7 +310,7 @@ _ = figure.legend(loc="outside right center")
 # to, through nano's codec: the ceiling. A second table compares on one person's video: music made for it, less music made with the same
 # prompt but for another video, or for none.
 #
-# **Predict:** what will text alone reach? Why is the ceiling not 1?
+# **Predict:** what will music reach whose maker sees nothing? Why is the ceiling not 1?
 
 # %%
 results = json.loads(Path("../figures/alignment.json").read_text())
@@ -337,7 +337,7 @@ axes[0].set(yticks=range(len(kinds)), yticklabels=kinds, ylim=(len(kinds) - 0.6,
 _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 # %% [markdown]
-# **Look** at the squares first: what one reaches without knowing the person. The circle of text alone should lie on its square; where
+# **Look** at the squares first: what one reaches without knowing the person. The circle of "no video" should lie on its square; where
 # it lies a little above, words have told something, such as how lively a song is.
 #
 # **Explain.** The band's own F is below 1 because a program that looks for beats may miss them, and the codec costs something. Its

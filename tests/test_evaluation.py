@@ -47,9 +47,9 @@ def test_gains_compare_two_kinds_of_music_on_the_same_video():
 
 def test_a_table_and_a_figure_come_out(tmp_path):
     scores = {"music": {"score": summarise(np.eye(5) * 0.5 + 0.1)}, "other music": {"score": summarise(np.eye(5))}}
-    gains = {"text only": {"score": paired(np.eye(5), np.zeros((5, 5)))}}
+    gains = {"no video": {"score": paired(np.eye(5), np.zeros((5, 5)))}}
     text = table_of({"scores": scores, "gains": gains})
-    assert "| music | score | 0.60 | 0.10 | +0.50" in text and "| text only | score | +1.00" in text
+    assert "| music | score | 0.60 | 0.10 | +0.50" in text and "| no video | score | +1.00" in text
     json.dumps(scores)
     plot_alignment(scores, tmp_path / "alignment.svg")
     assert (tmp_path / "alignment.svg").stat().st_size > 1000

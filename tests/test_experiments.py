@@ -11,6 +11,7 @@ from expotion_lite import experiments
 from expotion_lite.controls import MODALITIES
 from expotion_lite.data import CHOOSING
 from expotion_lite.experiments import (
+    AGAINST_OTHERS,
     ARMS,
     COLUMNS,
     COMPARED,
@@ -65,7 +66,8 @@ def test_rows_are_made_scored_and_kept(tmp_path, monkeypatch):
     assert list(results["rows"]) == [arm.name for arm in arms] and len(results["gains"]) == 1
     for row in results["rows"].values():
         assert all(-1 <= row[column]["95"][0] <= row[column]["mean"] <= row[column]["95"][1] <= 1 for column in COLUMNS)
-    band = results["rows"]["the band itself"]
+    band, controls = results["rows"]["the band itself"], results["controls"]["the band itself"]
+    assert all(controls[column]["above"] > 0.1 for column in ("beat F-measure", "onset-motion correlation"))
     assert band["beat F-measure"]["mean"] > 0.5 and band["tag adherence"]["mean"] > 0.65, "of other pieces about 0.6"
     assert band["frechet"] < results["rows"]["face + motion"]["frechet"]
 
@@ -78,7 +80,7 @@ def test_summaries_know_better_from_worse(tmp_path):
 
     def scores(good: float) -> dict[str, np.ndarray]:
         return {column: np.full(n, good) + 0.01 * rng.standard_normal(n) for column in COLUMNS} | {
-            "the same, shuffled": np.full(n, 0.1),
+            **{f"shuffled {column}": np.full(n, 0.1) for column in AGAINST_OTHERS},
             "embeddings": rng.standard_normal((n, 3, 200)) + (1 - good),
         }
 
@@ -87,12 +89,14 @@ def test_summaries_know_better_from_worse(tmp_path):
     best = results["rows"]["face + motion"]
     assert best["beat F-measure"]["mean"] == pytest.approx(0.8, abs=0.01) and best["frechet"] < 1
     assert results["rows"]["text only"]["frechet"] == 1
-    assert results["pulse"]["face + motion"]["above"] == pytest.approx(0.7, abs=0.01)
-    assert results["pulse"]["face + motion"]["p"] < 0.001
+    for column in AGAINST_OTHERS:
+        gap = results["controls"]["face + motion"][column]
+        assert gap["above"] == pytest.approx(0.7, abs=0.01) and gap["shuffled"] == 0.1 and gap["p"] < 0.001
     first = results["gains"][0]
     assert first["gain"] == pytest.approx(0.5, abs=0.01) and first["p"] < 0.001
     lines = table_of(results).splitlines()
     assert sum(line.startswith("| face + motion | 0.80") for line in lines) == 1
+    assert sum(line.startswith("| face + motion | +0.70") and line.count("p 0.0001") == 5 for line in lines) == 1
     assert {line.count("|") for line in lines[: 2 + len(ARMS)]} == {len(COLUMNS) + 3}
     plot_results(results, tmp_path / "results.svg")
     assert (tmp_path / "results.svg").stat().st_size > 5000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from expotion_lite.cli import main
-from expotion_lite.errors import ExpotionError
+from expotion_lite.errors import ExpotionError, Unreachable
 from expotion_lite.human_music_moves import HumanMusicMoves, captions_in, song_and_performer
 from expotion_lite.musicgen import load
 from expotion_lite.performer import bundled_performance, render_frames
@@ -98,6 +99,21 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ExpotionError, match="ask for access there"):
         HumanMusicMoves("nobody/nothing", kept=tmp_path)
+
+
+def test_a_clip_that_does_not_arrive_is_not_left_out_in_silence(replica, musicgen, tmp_path, monkeypatch):
+    data = HumanMusicMoves(replica, kept=tmp_path)
+
+    @contextmanager
+    def broken():
+        def fetch(recording):
+            raise Unreachable("the hub is gone")
+
+        yield fetch
+
+    monkeypatch.setattr(data, "_fetching", broken)
+    with pytest.raises(Unreachable, match="the hub is gone"):
+        data.examples(musicgen)
 
 
 def test_a_folder_without_clips_and_a_broken_table_are_refused(tmp_path):

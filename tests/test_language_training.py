@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from expotion_lite import band
+from expotion_lite import band, language_training
 from expotion_lite.checkpoints import load_checkpoint, save_checkpoint
-from expotion_lite.codec_training import new_codec
+from expotion_lite.codec_training import TRAIN_SEEDS, new_codec
 from expotion_lite.errors import ExpotionError
 from expotion_lite.language_training import (
     SAMPLED,
@@ -21,6 +22,7 @@ from expotion_lite.language_training import (
     clock_of,
     encode_pieces,
     fresh_pieces,
+    grown,
     in_short_windows,
     losses_of,
     new_musicgen,
@@ -146,6 +148,36 @@ def test_a_tiny_nano_is_trained_saved_and_loaded(tokenizer, tmp_path):
     save_nano(model, tokenizer, tmp_path / "nano")
     musicgen = load(tmp_path / "nano")
     assert musicgen.window == WINDOW
+    assert musicgen.model.config.pieces_heard == 2 * last["step"], "where a longer training goes on"
+
+
+def test_a_nano_with_more_layers_plays_what_it_played_and_learns_in_all_of_them(tokenizer, tmp_path):
+    before = new_musicgen(new_codec(4, 16), len(tokenizer), width=64, layers=2).eval()
+    before.config.pieces_heard = 24
+    save_nano(before, tokenizer, tmp_path / "nano")
+    model, words = grown(tmp_path / "nano", 5, "cpu")
+    assert len(model.decoder.model.decoder.layers) == 5 and model.config.pieces_heard == 24
+    pieces, shown = fresh_pieces(0, 1, 0), torch.ones(1, WINDOW)
+    pieces = replace(pieces, music=encode_pieces(before.audio_encoder, pieces.music))
+    read, clock = tokens_of(words, pieces.captions, 0), torch.nn.Linear(64, 6)
+    with torch.no_grad():
+        assert losses_of(before, clock, pieces, *read, shown)[0] == losses_of(model, clock, pieces, *read, shown)[0]
+    losses_of(model.train(), clock, pieces, *read, shown)[0].backward()
+    assert all(layer.fc2.weight.grad.any() for layer in model.decoder.model.decoder.layers)
+    assert not any(p.requires_grad for p in model.audio_encoder.parameters())
+    with pytest.raises(ExpotionError, match="none can be taken away"):
+        grown(tmp_path / "nano", 1, "cpu")
+
+
+def test_a_longer_training_hears_other_pieces(tokenizer, tmp_path, monkeypatch):
+    heard = []
+    monkeypatch.setattr(
+        language_training, "fresh_pieces", lambda first, size, i: heard.append(first) or fresh_pieces(first, size, i)
+    )
+    model = new_musicgen(new_codec(4, 16).eval(), len(tokenizer), width=64, layers=1)
+    model.config.pieces_heard = 24
+    train_language(model, tokenizer, tmp_path, 1 / 3600, batch=2, workers=0)
+    assert set(heard) == {0, TRAIN_SEEDS + 24}, "0: those that are held out"
 
 
 def test_a_stream_goes_on_from_any_number_in_order():
@@ -237,6 +269,8 @@ def test_the_recipe_refuses_what_it_cannot_go_on_with(tmp_path, capsys):
         (["--device", "quantum"], "use cpu or auto"),
         (["--opponent", "2"], "share of the time"),
         (["--adapter-only", "--nano", tmp_path / "none"], "holds no model.safetensors"),
+        (["--start", tmp_path / "none"], "holds no model.safetensors"),
+        (["--start", tmp_path / "none", "--codec-only"], "codec and all"),
         ([], "--resume"),
     ):
         with pytest.raises(SystemExit) as stop:

@@ -79,6 +79,16 @@ def test_decoding_in_chunks_equals_decoding_at_once(nano):
     )
 
 
+def test_encoding_in_chunks_equals_encoding_at_once(nano):
+    """For a length that is no multiple of a frame, too."""
+    audio = torch.from_numpy(play(compose(24, 13.0), 16_000))[None, :-100]
+    theirs = nano.model.audio_encoder.encode(audio[:, None]).audio_codes[0]
+    assert torch.equal(encode(nano, audio, chunk=1000), theirs)
+    in_chunks, without_margin = encode(nano, audio), encode(nano, audio, chunk=100, margin=0)
+    assert in_chunks.shape == theirs.shape and (in_chunks == theirs).float().mean() > 0.999, "but for rounding"
+    assert (without_margin == theirs).float().mean() < 0.995, "the margin is there for a reason"
+
+
 @pytest.mark.parametrize("name", ["facebook/musicgen-melody", "nanno", "", "/no/such/folder", "../up", None, 3])
 def test_an_unknown_model_is_refused_with_what_to_use(name):
     with pytest.raises(ExpotionError, match="Unknown model.*use nano"):

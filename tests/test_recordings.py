@@ -29,14 +29,14 @@ def tune(hz: float, seconds: float = 4.5) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory):
-    """A class of three: anna and ben move to one sound, cleo to another; one file has no sound."""
+    """A class of three: anna and ben move to one song, which sounds different in their rooms; one file has no sound."""
     folder = tmp_path_factory.mktemp("class")
     silent = folder / "silent.mp4"
     take = bundled_performance(27)
     frames = take.times < 4.5
     short = replace(take, times=take.times[frames], curves={k: v[frames] for k, v in take.curves.items()})
     write_video(silent, render_frames(short))
-    for name, hz in (("anna/one.mp4", 440), ("ben/one.mp4", 440), ("cleo/two.mp4", 660)):
+    for name, hz in (("anna/one.mp4", 440), ("ben/one.mp4", 441), ("cleo/two.mp4", 660)):
         (folder / name).parent.mkdir()
         mux_audio(silent, tune(hz), RATE, folder / name)
     (folder / "captions.csv").write_text("\ufefffile;caption\nanna/one.mp4;a tune, slowly\n", encoding="utf-8")
@@ -55,7 +55,7 @@ def test_every_recording_is_cut_into_windows_and_says_whose_it_is(filmed, musicg
     examples = data.examples(musicgen)
     assert examples.codes.shape == (6, 4, 100) and examples.controls.shape[:2] == (6, 100)
     assert examples.captions == ("a tune, slowly", "a tune, slowly", "", "", "", "")
-    assert len(set(examples.performers)) == 3 and len(set(examples.songs)) == 2, "the same sound is the same song"
+    assert len(set(examples.performers)) == 3 and len(set(examples.songs)) == 2, "the same name is the same song"
     assert examples.performers[0] == examples.performers[1] != examples.performers[2]
     ((path, why),) = data.left_out.items()
     assert path.name == "silent.mp4" and "no sound" in why

@@ -29,6 +29,7 @@ STAGES = {
     "autoencoder": "codec, first without codebooks",
     "quantised": "codec, with codebooks",
     "opponent": "decoder, against an opponent",
+    "reading": "words, read by the text encoder",
     "language": "language model",
     "adapter": "adapter",
 }
