@@ -289,7 +289,7 @@ data.check_split(train, held_out)
 print("codes", moves.codes.shape, "controls", moves.controls.shape, "held out", len(held_out))
 
 # %% [markdown]
-# **Explain.** One takes the song from the name, the other from the sound. The published split tests on songs that were
+# **Explain.** One takes the song from the name, the other from the sound or the name of the file. The published split tests on songs that were
 # trained on; `split` does not.
 
 # %% [markdown]
