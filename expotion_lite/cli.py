@@ -96,7 +96,8 @@ recordings:
   A folder of videos with the music as their sound, a folder in it for each person:
       recordings/anna/waltz.webm, recordings/ben/waltz.webm ...
   A table recordings/captions.csv (file,caption,performer,song) may describe the music, and say who
-  performs and which song it is; without it, videos of the same name are of one song. What was computed is kept in recordings/.expotion-lite.
+  performs and which song it is; without it, videos of the same name are of one song. What was
+  computed is kept in recordings/.expotion-lite.
   About a fifth is held out: people, and songs, that are not trained on. The loss on these tells
   whether the adapter sees: it should be lower with one's own video than with somebody else's.
 

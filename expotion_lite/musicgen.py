@@ -143,10 +143,11 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
 
 def _dtype_for(place: torch.device) -> str:
     """On a CPU float32, even where a training computes in bfloat16: what nano plays stays the same everywhere."""
+    if place.type == "cpu":
+        return "float32"
     from .precision import precision_of
 
-    halves = {} if place.type == "cpu" else {"bf16": "bfloat16", "fp16": "float16"}
-    return halves.get(precision_of(place), "float32")
+    return {"bf16": "bfloat16", "fp16": "float16"}.get(precision_of(place), "float32")
 
 
 def device_named(name: str) -> torch.device:

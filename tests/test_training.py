@@ -221,7 +221,7 @@ def test_all_that_examples_are_computed_by_counts_for_whether_they_are_kept():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     change_no_number = {"errors", "files", "model_files", "puppet"}  # messages, writing, finding weights, pixels
-    assert set(run.stdout.split()) - change_no_number == set(data._EXAMPLES_BY)
+    assert set(run.stdout.split()) - change_no_number == set(data.EXAMPLES_BY)
 
 
 def test_the_time_budget_counts_all_runs_together(tmp_path):
