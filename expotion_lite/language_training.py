@@ -97,14 +97,14 @@ def new_musicgen(
     return model.to(codec.device)
 
 
-def grown(nano: Path, layers: int, device: str) -> tuple[MusicgenForConditionalGeneration, T5Tokenizer]:
+def grown(nano: Path, layers: int | None, device: str) -> tuple[MusicgenForConditionalGeneration, T5Tokenizer]:
     """A trained nano with more layers, which at first do nothing: what it has learned, it still plays.
 
     A layer whose last matrices are 0 hands on what it is given (Chen et al. 2016, Net2Net). The new ones lie between
     the old ones, evenly.
 
     Args:
-        nano: folder of a nano. layers: of the result. device: where it goes.
+        nano: folder of a nano. layers: of the result, None for as many as it has. device: where it goes.
 
     Returns:
         (model, its tokenizer)
@@ -115,6 +115,7 @@ def grown(nano: Path, layers: int, device: str) -> tuple[MusicgenForConditionalG
     old = load(nano, device=device, dtype="float32")
     config = MusicgenConfig.from_dict(old.model.config.to_dict())
     has = config.decoder.num_hidden_layers
+    layers = has if layers is None else layers
     if layers < has:
         raise ExpotionError(f"The nano in {nano} has {has} layers; none can be taken away (--layers {layers}).")
     config.decoder.num_hidden_layers = layers

@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="of the codec's time, against a discriminator; needs a GPU's number of steps (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--width", type=int, default=256, help="of a new language model (default: %(default)s)")
-    parser.add_argument("--layers", type=int, default=6, help="of the language model (default: %(default)s)")
+    parser.add_argument("--layers", type=int, help="of the language model (default: 6, or what --start has)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
     parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a trained codec to start from")
     parser.add_argument("--start", type=Path, metavar="FOLDER", help="a trained nano to go on with")
@@ -123,7 +123,7 @@ def train_nano(options: argparse.Namespace, device: str) -> Path | None:
         if options.codec_only:
             return None
         tokenizer = new_tokenizer()
-        model = new_musicgen(codec, len(tokenizer), options.width, options.layers)
+        model = new_musicgen(codec, len(tokenizer), options.width, options.layers or 6)
         start_numbers_as_neighbours(model, tokenizer)
         learn_to_read(model, tokenizer, options.folder, _share("reading", options) * options.hours)
     train_language(model, tokenizer, options.folder, _share("language", options) * options.hours)
