@@ -155,7 +155,8 @@ def test_the_input_is_never_overwritten(inputs, calls, capsys):
 
 def test_every_option_reaches_the_generator(inputs, out, calls, capsys):
     (out / "new.mp4").write_text("old")
-    knobs = "--seed 7 --guidance 4 --visual-guidance 0 --temperature 0.8 --top-k 50 --adapter none --overwrite".split()
+    knobs = "--seed 7 --guidance 4 --visual-guidance 0 --temperature 0.8 --top-k 50".split()
+    knobs += "--adapter none --dtype float16 --overwrite".split()
     files = ["-o", out / "new.mp4", "--audio", out / "music.wav"]
     assert cli.main([str(a) for a in ["generate", inputs / "fine.mp4", "--prompt", "slow piano", *files, *knobs]]) == 0
     ((video, prompt, options),) = calls
@@ -166,6 +167,7 @@ def test_every_option_reaches_the_generator(inputs, out, calls, capsys):
         "model": "nano",
         "adapter": None,
         "device": "cpu",
+        "dtype": "float16",
         "seed": 7,
         "guidance": 4.0,
         "visual_guidance": 0.0,
