@@ -72,9 +72,10 @@ class SourcePanel(ipw.VBox):
             _hint("Face and shoulders in the picture, light from the front, one person."),
         ])  # fmt: skip
         gesture = ipw.VBox([ipw.HBox([self.movement, self.length]), self.gesture, self.gesture_button])
-        super().__init__(
-            [_title(1, "Source"), _tabs({"Camera or upload": camera, "File or clip": file, "Draw a gesture": gesture})]
-        )
+        self.people = ipw.Dropdown(options=[], description="who moves", style=NARROW)
+        self.people.layout.display = "none"
+        pages = _tabs({"Camera or upload": camera, "File or clip": file, "Draw a gesture": gesture})
+        super().__init__([_title(1, "Source"), pages, self.people])
         self.add_class("el-card")
 
 

@@ -226,6 +226,10 @@ class Session:
             new["json"].write_text(recipe, encoding="utf-8")
         return paths
 
+    def source_of(self, path: str | os.PathLike) -> Source:
+        """Open who moves in an exported take. Raises what `rebuild` does."""
+        return self._again(self._recipe(path)["source"], folder=Path(path).expanduser().parent)
+
     def rebuild(self, path: str | os.PathLike, **hear: Any) -> tuple[Kept, bool]:
         """Make an exported take anew.
 
@@ -237,13 +241,10 @@ class Session:
             The take, and whether its codes are those that were exported; other weights or another machine change them.
 
         Raises:
-            ExpotionError: no such file, not such a file, or its video is gone.
+            ExpotionError: no such file, not such a file, made by another model, or its video is gone.
         """
-        recipe = _read(Path(path).expanduser())
-        self._check_player(recipe)
-        where = {"folder": Path(path).expanduser().parent}
-        source = self._again(recipe["source"], **where)
-        other = self._again(recipe["other"], **where) if recipe["other"] else None
+        recipe, source = self._recipe(path), self.source_of(path)
+        other = self._again(recipe["other"], folder=Path(path).expanduser().parent) if recipe["other"] else None
         enough_s = recipe["frames"] / self.musician().musicgen.frame_rate + 1.0
         stop = _After(enough_s, hear.pop("cancel", None))
         kept = self.generate(
@@ -263,12 +264,14 @@ class Session:
         known = [source for source in self.sources.values() if source.recipe == recipe]
         return known[0] if known else self._keep(again(recipe, folder=folder))
 
-    def _check_player(self, recipe: dict[str, Any]) -> None:
+    def _recipe(self, path: str | os.PathLike) -> dict[str, Any]:
+        recipe = _read(Path(path).expanduser())
         if (recipe["model"], recipe["adapter"]) != (self.model, self.adapter):
             raise ExpotionError(
                 f"This take was made by {recipe['model']} with the adapter {recipe['adapter']}; "
                 "open a studio with these: Studio(model=..., adapter=...)."
             )
+        return recipe
 
 
 class _Run:

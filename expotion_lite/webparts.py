@@ -37,9 +37,11 @@ class Recorder(anywidget.AnyWidget):
 
     Attributes:
         folder: where files arrive (in `.uploads`).
-        on_file: called with the path and whether it was recorded, when a file is whole.
+        on_file: called when a file is whole, with its path and what one heard while it was recorded: the name of
+            `backing`, None for an upload.
         seconds: 3 to 30, length of a recording. countdown: seconds before it.
-        backing, backing_rate: float32 samples to move to, and their rate; heard, and recorded as the video's sound.
+        backing, backing_rate, backing_name: float32 samples to move to, their rate, and what they are; heard, and
+            recorded as the video's sound. ready: whether they are there; a recording does not begin before.
         message: what it says now. share: of the file that has arrived, 0..1.
 
     Notebook: notebooks/07_play_it
@@ -51,11 +53,16 @@ class Recorder(anywidget.AnyWidget):
     countdown = traitlets.Int(3).tag(sync=True)
     backing = traitlets.Bytes(b"").tag(sync=True)
     backing_rate = traitlets.Int(16_000).tag(sync=True)
+    backing_name = traitlets.Unicode("").tag(sync=True)
+    ready = traitlets.Bool(True).tag(sync=True)
     message = traitlets.Unicode("").tag(sync=True)
     share = traitlets.Float(0.0)
 
     def __init__(
-        self, folder: str | Path = "recordings", on_file: Callable[[Path, bool], None] | None = None, **traits: Any
+        self,
+        folder: str | Path = "recordings",
+        on_file: Callable[[Path, str | None], None] | None = None,
+        **traits: Any,
     ) -> None:
         """folder: for what arrives. on_file: see above."""
         super().__init__(**traits)
@@ -75,7 +82,7 @@ class Recorder(anywidget.AnyWidget):
         if done is not None and self.on_file is not None:
             self.on_file(*done)
 
-    def _take(self, content: dict[str, Any], buffers: Sequence[bytes]) -> tuple[Path, bool] | None:
+    def _take(self, content: dict[str, Any], buffers: Sequence[bytes]) -> tuple[Path, str | None] | None:
         kind = content.get("type")
         if kind == "begin":
             self._begin(content)
@@ -105,15 +112,15 @@ class Recorder(anywidget.AnyWidget):
         path = free_name(place, str(content.get("name", "video")))
         part = path.with_name(f"{path.name}.part")
         self._arriving = {"id": content.get("id"), "path": path, "part": part, "size": size, "got": 0, "next": 0,
-                          "recorded": bool(content.get("recorded")), "file": part.open("wb")}  # fmt: skip
+                          "heard": content.get("heard"), "file": part.open("wb")}  # fmt: skip
 
-    def _end(self, arriving: dict[str, Any]) -> tuple[Path, bool]:
+    def _end(self, arriving: dict[str, Any]) -> tuple[Path, str | None]:
         arriving["file"].close()
         if arriving["got"] != arriving["size"]:
             raise ExpotionError("The end of the file is missing; choose it again.")
         arriving["part"].rename(arriving["path"])
         self._arriving = None
-        return arriving["path"], arriving["recorded"]
+        return arriving["path"], arriving["heard"]
 
     def _drop(self) -> None:
         """Forget what arrived of a file that will not become whole."""
@@ -122,9 +129,9 @@ class Recorder(anywidget.AnyWidget):
             self._arriving["part"].unlink(missing_ok=True)
         self._arriving = None
 
-    def move_to(self, audio: np.ndarray | None, sample_rate: int = 16_000) -> None:
-        """Set what one moves to. audio: (N,) float32 within -1..1; None for silence."""
-        self.backing_rate = sample_rate
+    def move_to(self, audio: np.ndarray | None, sample_rate: int = 16_000, *, name: str = "") -> None:
+        """Set what one moves to. audio: (N,) float32 within -1..1; None for silence. name: of the song, if any."""
+        self.backing_rate, self.backing_name = sample_rate, name
         self.backing = b"" if audio is None else np.ascontiguousarray(audio, "<f4").tobytes()
 
 

@@ -41,6 +41,7 @@ from .session import Kept, Progress, Session, matched
 from .sources import Source
 from .webparts import Curve, Recorder, Sound
 
+NOT_TO_TRAIN = "Such a recording is good to play with; to fine-tune with it, it needs music: choose the band."
 MOST_PICTURE = 40_000_000  # bytes that are sent to the browser; a longer video is heard without its picture
 
 __all__ = ["Curve", "Recorder", "Sound", "Studio"]
@@ -91,7 +92,8 @@ class Studio(ipw.VBox):
         self._cancel, self._worker = threading.Event(), None
         self._gate, self._working = threading.Lock(), False
         self._later: list[tuple[Any, ...]] = []  # what came while something else was going on
-        self._song = self._words_of_song = ""  # that one moves to while one is recorded, if the band plays it
+        self._words_of_song = ""  # that one moves to while one is recorded, if the band plays it
+        self._listing = False  # whether the list of people is being written, not chosen from
         self._pictures: dict[str, bytes] = {}
         self._busy = [self.source_panel.path_button, self.source_panel.clip_button, self.source_panel.gesture_button,
                       self.listen.button, self.takes.compare, self.takes.export, self.takes.rebuild,
@@ -110,11 +112,10 @@ class Studio(ipw.VBox):
     def _wire(self) -> None:
         panel, takes, blind = self.source_panel, self.takes, self.blind
         panel.recorder.on_file = self._on_file
+        panel.people.observe(self._on_another, "value")
         for box in (panel.backing, panel.bpm):
-            box.observe(lambda _: self._run(self._on_set_backing, later=True), "value")
-        panel.recorder.observe(
-            lambda _: panel.backing.value == SILENCE or self._run(self._on_set_backing, later=True), "seconds"
-        )
+            box.observe(self._on_other_backing, "value")
+        panel.recorder.observe(lambda _: panel.backing.value == SILENCE or self._on_other_backing(), "seconds")
         for button, job in [
             (panel.path_button, lambda: self._on_open(panel.path.value)),
             (panel.clip_button, lambda: self._on_open(clip())),
@@ -198,12 +199,12 @@ class Studio(ipw.VBox):
             button.disabled = busy
         self.listen.cancel.disabled = self.blocking or not busy  # a click would be heard when all is over
 
-    def _on_file(self, path: Path, recorded: bool) -> None:
+    def _on_file(self, path: Path, heard: str | None) -> None:
         """A file is there: file and open it, now or later, under the words that stand in the boxes now."""
         panel = self.source_panel
         words = {"name": panel.title.value, "performer": panel.performer.value, "caption": panel.caption.value,
-                 "song": self._song}  # fmt: skip
-        self._run(self._on_arrived, path, panel.folder.value if recorded else None, words, later=True)
+                 "song": heard or ""}  # fmt: skip
+        self._run(self._on_arrived, path, None if heard is None else panel.folder.value, words, later=True)
 
     def _on_arrived(self, path: Path, folder: str | None, words: dict[str, str]) -> None:
         """folder: for a recording and its words; None for a file that was uploaded, which stays where it is."""
@@ -214,23 +215,32 @@ class Studio(ipw.VBox):
                 raise ExpotionError(f"{error} The recording is kept as {path}.") from error
         self._on_open(path)
 
+    def _on_other_backing(self, _: Any = None) -> None:
+        """What one moves to is another; until it is there, nothing is recorded."""
+        self.source_panel.recorder.ready = False
+        self._run(self._on_set_backing, later=True)
+
     def _on_set_backing(self) -> None:
-        panel = self.source_panel
-        recorder, what = panel.recorder, panel.backing.value
+        try:
+            self._set_backing(self.source_panel.backing.value)
+        finally:
+            self.source_panel.recorder.ready = True
+
+    def _set_backing(self, what: str) -> None:
+        panel, recorder = self.source_panel, self.source_panel.recorder
         panel.bpm.layout.display = "" if what == "clicks" else "none"
-        if self._song and panel.caption.value == self._words_of_song:
+        if panel.caption.value == self._words_of_song:
             panel.caption.value = ""
-        self._song = ""
         if what == SILENCE:
             recorder.move_to(None)
-            return self.say("You will move to silence.")
+            return self.say(f"You will move to silence. {NOT_TO_TRAIN}")
         if what == "clicks":
             recorder.move_to(click_track(panel.bpm.value, recorder.seconds))
-            return self.say(f"You will hear {panel.bpm.value} clicks a minute while you are recorded; use headphones.")
+            return self.say(f"You will hear {panel.bpm.value} clicks a minute; use headphones. {NOT_TO_TRAIN}")
         self.say("The band is tuning up.")
         audio, self._words_of_song = band_music(what.partition(": ")[2], recorder.seconds)
-        recorder.move_to(audio)
-        self._song, panel.caption.value = what, self._words_of_song
+        recorder.move_to(audio, name=what)
+        panel.caption.value = self._words_of_song
         return self.say("You will hear the band while you are recorded, and so will your recording.")
 
     def _on_open(self, path: str | Path) -> None:
@@ -257,6 +267,16 @@ class Studio(ipw.VBox):
 
     def _list_sources(self, source: Source) -> None:
         self.steer.listens.options = [NOBODY_ELSE, *(name for name in self.session.sources if name != source.name)]
+        self._listing = True
+        people = self.source_panel.people
+        people.options, people.value = [*self.session.sources], source.name
+        people.layout.display = "" if len(self.session.sources) > 1 else "none"
+        self._listing = False
+
+    def _on_another(self, change: Any) -> None:
+        """Somebody who was there before is chosen again."""
+        if not self._listing:
+            self._run(self._show, self.session.sources[change.new])
 
     def _show(self, source: Source) -> None:
         """Make somebody the one who moves."""
@@ -309,9 +329,6 @@ class Studio(ipw.VBox):
 
     def _keep(self, kept: Kept) -> None:
         """Say first that a take is there, then draw its picture, which takes a second."""
-        from .metrics import track_beats
-        from .plots import plot_take
-
         take = kept.take
         self.takes.list(self.session.takes)
         if self._test is None:
@@ -319,6 +336,14 @@ class Studio(ipw.VBox):
         self.listen.sound.load("A", take.audio, take.sample_rate, name=kept.name, clear=True)
         words = f" The model does not know: {', '.join(take.unknown_words)}." if take.unknown_words else ""
         self.say(f"Kept as {kept.name} ({_length(kept)}).{words}")
+        self._draw(kept)
+
+    def _draw(self, kept: Kept) -> None:
+        """Show a take over time."""
+        from .metrics import track_beats
+        from .plots import plot_take
+
+        take = kept.take
         alt = f"Controls, onsets, beats and spectrogram of {kept.name}"
         figure = plot_take(take, beats=track_beats(take.audio, take.sample_rate))
         self.see.show(f"{kept.name}: {_length(kept)}", figure, alt, take.controls)
@@ -332,7 +357,11 @@ class Studio(ipw.VBox):
             sound.load(slot, kept.take.audio, kept.take.sample_rate, name=kept.name, gain=gain, clear=slot == "A")
         sound.play("A")
         decibels = [20 * np.log10(gain) for gain in gains]
-        self.say(f"A at {decibels[0]:+.1f} dB, B at {decibels[1]:+.1f} dB: equally loud. Switch under Listen.")
+        self.say(
+            f"A at {decibels[0]:+.1f} dB, B at {decibels[1]:+.1f} dB: equally loud. Switch under Listen; "
+            "the picture under See is A's."
+        )
+        self._draw(a)
 
     def _picked(self, box: ipw.Dropdown) -> Kept:
         if box.value is None:
@@ -354,6 +383,7 @@ class Studio(ipw.VBox):
             [kept.name for kept in takes], listener=panel.listener.value, rounds=panel.rounds.value,
             codes=[kept.codes_sha256[:12] for kept in takes], first_round=1 + max(rounds, default=0),
         )  # fmt: skip
+        self.see.layout.display = "none"  # it would tell which take is heard
         self._tested = [*zip(takes, matched(*(kept.take.audio for kept in takes)), strict=True)]
         self._ask()
 
@@ -389,6 +419,7 @@ class Studio(ipw.VBox):
         """Tell what was heard, if anything was."""
         test, self._test = self._test, None
         self.listen.sound.stop()
+        self.see.layout.display = ""
         self.blind.list(self.session.takes)
         if test is None or not test.ratings:
             self.blind.questions.layout.display = "none"
@@ -405,8 +436,9 @@ class Studio(ipw.VBox):
 
     def _on_rebuild(self) -> None:
         self.say("Making it anew.")
-        with _Streaming(self, self.source) as hear:
+        with _Streaming(self, self.session.source_of(self.takes.recipe.value)) as hear:
             kept, same = self.session.rebuild(self.takes.recipe.value, **hear)
+        self._list_sources(self.source or kept.source)
         self._look_at(kept.source)
         self._keep(kept)
         told = "exactly the take that was exported" if same else "not the same: other weights, or another machine"
@@ -416,9 +448,9 @@ class Studio(ipw.VBox):
 class _Streaming:
     """What a run tells the listening panel; whatever happens, the panel is told when it is over."""
 
-    def __init__(self, studio: Studio, source: Source | None) -> None:
+    def __init__(self, studio: Studio, source: Source) -> None:
         self.studio, self.panel, self.sound = studio, studio.listen, studio.listen.sound
-        self.total_s = source.duration_s if source is not None else 0.0
+        self.total_s = source.duration_s
 
     def __enter__(self) -> dict[str, Any]:
         self.panel.bar.value, self.panel.left.value = 0.0, "getting ready"

@@ -76,11 +76,11 @@ def test_a_file_arrives_in_acknowledged_chunks(tmp_path):
     browser = Browser(Recorder(tmp_path, lambda *file: done.append(file)))
     data = bytes(range(256)) * 3000
     assert len(data) > 2 * CHUNK and browser.sends(data, "../my film.mp4")["type"] == "ack"
-    ((path, recorded),) = done
-    assert path.read_bytes() == data and path.name == "my film.mp4" and not recorded
+    ((path, heard),) = done
+    assert path.read_bytes() == data and path.name == "my film.mp4" and heard is None
     assert path.is_relative_to(tmp_path) and browser.recorder.share == 1
-    browser.sends(data, "my film.mp4", recorded=True)
-    assert done[1][0].name == "my film 2.mp4" and done[1][1]
+    browser.sends(data, "my film.mp4", heard="a waltz")
+    assert done[1][0].name == "my film 2.mp4" and done[1][1] == "a waltz"
 
 
 @pytest.mark.parametrize("fault", ["lost", "too short", "too large", "empty", "stranger"])
@@ -449,7 +449,7 @@ def test_one_channel_is_weighed_alone(gesture):
 def test_a_recording_is_filed_under_its_name_and_opened(studio, short_clip):
     panel = studio.source_panel
     panel.performer.value, panel.title.value, panel.caption.value = "Ben", "waltz", "slow waltz"
-    Browser(panel.recorder).sends(short_clip.read_bytes(), "recording.mp4", recorded=True)
+    Browser(panel.recorder).sends(short_clip.read_bytes(), "recording.mp4", heard="")
     assert "Ready" in studio.status.value
     (recording,) = RecordedFolder(panel.folder.value).recordings
     assert (recording.performer, recording.path.stem, recording.caption) == ("Ben", "waltz", "slow waltz")
@@ -462,11 +462,57 @@ def test_a_recording_keeps_the_words_and_the_song_of_its_time(short_clip, tmp_pa
     panel.performer.value, panel.backing.value = "Ben", "the band: waltz"
     of_the_band = panel.caption.value
     studio._working = True  # as if music were being made
-    browser.sends(short_clip.read_bytes(), "recording.mp4", recorded=True)
+    browser.sends(short_clip.read_bytes(), "recording.mp4", heard=panel.recorder.backing_name)
     panel.performer.value = "Eve"
     studio._working = False
     panel.backing.value = "clicks"
     assert of_the_band and panel.caption.value == "", "nobody plays a waltz now"
-    browser.sends(short_clip.read_bytes(), "recording.mp4", recorded=True)
+    browser.sends(short_clip.read_bytes(), "recording.mp4", heard=panel.recorder.backing_name)
     said = {r.performer: (r.caption, r.song) for r in RecordedFolder(tmp_path / "all").recordings}
     assert said == {"Ben": (of_the_band, "the band: waltz"), "Eve": ("", "")}
+
+
+def test_nothing_is_recorded_before_the_music_to_move_to_is_there(studio):
+    panel, ready = studio.source_panel, []
+    panel.recorder.observe(lambda change: ready.append((change.new, panel.recorder.backing_name)), "ready")
+    panel.backing.value = "the band: waltz"
+    panel.backing.value = "clicks"
+    assert ready == [(False, ""), (True, "the band: waltz"), (False, "the band: waltz"), (True, "")]
+
+
+def test_somebody_from_before_moves_again(studio):
+    first = studio.source
+    studio.source_panel.gesture.values = beats_curve(100, 6.0, 150)
+    studio.source_panel.gesture_button.click()
+    assert studio.source is not first and studio.source_panel.people.value == studio.source.name
+    studio.source_panel.people.value = first.name
+    assert studio.source is first and "Ready" in studio.status.value and first.name in studio.see.facts.value
+    studio.steer.stranger_button.click()
+    assert studio.source is first and studio.source_panel.people.value == first.name
+
+
+def test_see_follows_what_is_compared_and_is_hidden_in_a_blind_test(studio, tmp_path):
+    while len(studio.session.takes) < 2:
+        studio.listen.button.click()
+    studio.takes.a.value, studio.takes.b.value = 0, 1
+    studio.takes.compare.click()
+    assert studio.session.takes[0].name in studio.see.facts.value
+    studio.blind.place.value, studio.blind.which.value = str(tmp_path / "answers.csv"), (0, 1)
+    studio.blind.begin.click()
+    assert studio.see.layout.display == "none"
+    studio.blind.stop.click()
+    assert studio.see.layout.display == ""
+
+
+def test_a_take_made_anew_is_as_long_as_it_was(studio, tmp_path):
+    studio.listen.button.click()
+    studio.takes.stem.value = str(tmp_path / "take")
+    studio.takes.export.click()
+    was = studio.source.duration_s
+    studio.source_panel.length.value = was + 2
+    studio.source_panel.gesture.values = beats_curve(100, was + 2, 100)
+    studio.source_panel.gesture_button.click()
+    assert studio.source.duration_s == was + 2
+    sent, studio.listen.sound.send = [], lambda content, buffers=(): sent.append(content)
+    studio.takes.rebuild.click()
+    assert [m["total_s"] for m in sent if m["type"] == "start"] == [pytest.approx(was)]

@@ -110,6 +110,8 @@ def plot_log(paths: list[Path]) -> Figure:
     figure, axes = plt.subplots(rows, columns, figsize=(4.5 * columns, 3.2 * rows), squeeze=False)
     for stage, ax in zip(stages, axes.flat, strict=False):
         plots.plot_training(lines, stage, ax=ax).set_title(STAGES[stage])
+    for ax in axes.flat[len(stages) :]:
+        ax.remove()
     return figure
 
 

@@ -56,9 +56,10 @@ class Sender {
     this.model.send({ ...content, id: this.id }, undefined, buffers);
     return answer;
   }
-  async send(blob, name, recorded) {
+  /** heard: what one moved to while this was recorded, "" for no song; null for a file that was uploaded. */
+  async send(blob, name, heard) {
     this.id = Date.now();
-    await this.ask({ type: "begin", name, size: blob.size, recorded });
+    await this.ask({ type: "begin", name, size: blob.size, heard });
     for (let at = 0, index = 0; at < blob.size; at += CHUNK, index++) {
       await this.ask({ type: "chunk", index }, [await blob.slice(at, at + CHUNK).arrayBuffer()]);
       this.show(Math.min(1, (at + CHUNK) / blob.size));
@@ -152,16 +153,17 @@ export default {
     let stream = null;
     let unsent = null; // a recording that has not arrived: nobody should have to move twice
 
-    async function upload(blob, name, recorded) {
+    async function upload(blob, name, heard = null) {
+      const recorded = heard !== null;
       up.hidden = false;
       up.value = 0;
       record.disabled = file.disabled = again.disabled = true;
       try {
-        await sender.send(blob, name, recorded);
+        await sender.send(blob, name, heard);
         if (recorded) unsent = null;
         say(`${name} has arrived (${(blob.size / 1e6).toFixed(1)} MB).`);
       } catch (error) {
-        if (recorded) unsent = [blob, name, recorded];
+        if (recorded) unsent = [blob, name, heard];
         say(error.message + (recorded ? " The recording is still here: press Send again." : ""), true);
       }
       up.hidden = true;
@@ -172,12 +174,14 @@ export default {
     }
 
     async function takeOne() {
+      if (!model.get("ready")) return say("The music is not there yet; press Record again in a moment.", true);
       record.disabled = file.disabled = true; // one file at a time
       let backing = null;
       let stopped = false;
       halt = () => { stopped = true; };
       try {
         backing = new Backing(model);
+        const heard = model.get("backing_name"); // now: the choice may change while this is recorded
         stream = await navigator.mediaDevices.getUserMedia({
           video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } },
           audio: get(".el-mic").checked ? { echoCancellation: false, noiseSuppression: false, autoGainControl: false } : false,
@@ -208,7 +212,7 @@ export default {
         clearTimeout(timer);
         const blob = new Blob(parts, { type: recorder.mimeType });
         tidy();
-        await upload(blob, /mp4/.test(recorder.mimeType) ? "recording.mp4" : "recording.webm", true);
+        await upload(blob, /mp4/.test(recorder.mimeType) ? "recording.mp4" : "recording.webm", heard);
       } catch (error) {
         say(explain(error), true);
       } finally {
@@ -230,7 +234,7 @@ export default {
     again.onclick = () => upload(...unsent);
     file.onchange = async () => {
       const chosen = file.files[0];
-      if (chosen) await upload(chosen, chosen.name, false);
+      if (chosen) await upload(chosen, chosen.name);
       file.value = "";
     };
     return tidy;
