@@ -335,7 +335,7 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
     for flag, metavar, kind, text in [
         ("seed", "N", int, "another seed is another improvisation; the same one repeats this take; 0 to 4294967295"),
         ("guidance", "X", float, "how closely the music follows your words; 0 to 20, useful 1 to 6"),
-        ("visual-guidance", "X", float, "how closely the music follows your movements; 0 to 20, useful 1 to 6"),
+        ("visual-guidance", "X", float, "how closely the music follows your movements; 0 to 20, useful 1 to 8"),
         ("temperature", "X", float, "how daring it plays; above 0 to 5, useful 0.7 to 1.2"),
         ("top-k", "N", int, "among how many likely next sounds it chooses; 1 or more, useful 50 to 250"),
     ]:

@@ -106,7 +106,7 @@ def evaluate(n: int, settings: Settings, model: str = "nano", adapter: str = "bu
 
     Returns:
         `scores`: music -> score -> own video against the others', for music from video and text, music without a video,
-        and the band's own music through the codec (the ceiling). `gains`: rival -> score -> how much better music made
+        and the band's own music through the codec (a reference). `gains`: rival -> score -> how much better music made
         for the video fits it than a rival made with the same prompt: for another person's video, or for none, with
         the adapter and LoRA in place.
     """

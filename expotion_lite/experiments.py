@@ -125,6 +125,7 @@ _SCORED_BY = (
     "musicnn",
     "sampling",
 )
+MOST_FURTHER = 1.2  # from the band's music, by the Frechet distance, than music without a video may be
 CURVE = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # visual guidance
 
 
@@ -387,22 +388,31 @@ def _means_and_errors(rows: dict, column: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def plot_curve(rows: dict[float, dict], path: Path) -> None:
-    """Scores over visual guidance; a dotted line marks the default."""
+    """Scores over visual guidance, and what it costs; a dotted line marks the default.
+
+    The default is the highest whose music is no further from the band's than `MOST_FURTHER` times music without video.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.0), layout="constrained")
-    for ax, column in zip(axes, ("beat F-measure", "onset-motion correlation", "tag adherence"), strict=True):
+    figure, axes = plt.subplots(1, 4, figsize=(11.5, 3.0), layout="constrained")
+    for ax, column in zip(axes, ("beat F-measure", "onset-motion correlation", "tag adherence"), strict=False):
         means, errors = _means_and_errors(rows, column)
         ax.errorbar(list(rows), means, yerr=errors, fmt="o-", color="#0072B2", ecolor="0.4", capsize=3)
         if column == "onset-motion correlation":
             ax.plot(list(rows), [row["the same, shuffled"]["mean"] for row in rows.values()], "s-", color="#E69F00",
                     markersize=4, label="other people's videos")  # fmt: skip
-            ax.legend(loc="center right", fontsize="small")
+            ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), fontsize="small")
+        ax.set(title=column)
+    away = np.array([row["frechet"] for row in rows.values()])
+    axes[3].plot(list(rows), away / away[0], "o-", color="#0072B2")
+    axes[3].axhline(MOST_FURTHER, color="#E69F00", linestyle="--")
+    axes[3].set(title="Frechet distance, 0 = 1")
+    for ax in axes:
         ax.axvline(Settings.visual_guidance, color="0.5", linestyle=":")
-        ax.set(title=column, xlabel="visual guidance")
+        ax.set(xlabel="visual guidance")
         ax.spines[["top", "right"]].set_visible(False)
     with writing(path, overwrite=True) as temporary:
         figure.savefig(temporary)

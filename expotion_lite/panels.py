@@ -262,7 +262,11 @@ class ListeningPanel(ipw.VBox):
         self.again = ipw.Button(description="Hear it again", layout=FITTING)
         self.answers = {
             axis: ipw.ToggleButtons(
-                options=list(range(WORST, BEST + 1)), value=None, description=axis, style={"description_width": "240px"}
+                options=list(range(WORST, BEST + 1)),
+                value=None,
+                description=axis,
+                style={"description_width": "240px"},
+                tooltips=[f"{axis}: {score} of {BEST}" for score in range(WORST, BEST + 1)],
             )
             for axis in AXES
         }

@@ -17,7 +17,8 @@ goes on training the language model of a nano, on pieces that it has not heard; 
 
     python -m expotion_lite.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
 
-keeps the bundled nano (or that in `--nano FOLDER`) and trains a new adapter for it.
+keeps the bundled nano (or that in `--nano FOLDER`) and trains a new adapter for it, or goes on with that in
+`--adapter FOLDER`.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--nano", type=Path, metavar="FOLDER", help="with --adapter-only: whose adapter (default: the bundled one's)"
     )
+    parser.add_argument("--adapter", type=Path, metavar="FOLDER", help="with --adapter-only: one to go on with")
     parser.add_argument("--resume", action="store_true", help="go on with what was begun in the folder")
     parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
     options = parser.parse_args(arguments)
@@ -72,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(
             "--start goes on with a nano, codec and all: no --codec, --codec-only or --adapter-only beside it."
         )
+    if options.adapter and not options.adapter_only:
+        parser.error("--adapter goes on with an adapter: only with --adapter-only.")
     try:
         if not 0 <= options.opponent < 1:
             raise ExpotionError(f"--opponent is a share of the time, 0 or more and below 1, not {options.opponent:g}.")
@@ -91,13 +95,15 @@ def train(options: argparse.Namespace) -> None:
     plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
     plan |= {"codec": _digest(options.codec)} if options.codec else {}
     plan |= {"start": _digest(options.start)} if options.start else {}
+    plan |= {"adapter": _digest(options.adapter, "adapter_model.safetensors")} if options.adapter else {}
     device = str(device_named(options.device))
     keep_plan(options.folder, plan, resume=options.resume)
     nano = (options.nano or NANO) if options.adapter_only else train_nano(options, device)
     if nano is None:
         return
     musicgen = replace(load(nano, device=device, dtype="float32"), name="nano")  # whose adapter it will be
-    train_adapter(musicgen, options.folder, _share("adapter", options) * options.hours, options.examples)
+    hours = _share("adapter", options) * options.hours
+    train_adapter(musicgen, options.folder, hours, options.examples, start=options.adapter)
     if options.export:
         if not options.adapter_only:
             copy_files(nano, NANO)
@@ -170,23 +176,23 @@ def _nano(options: argparse.Namespace) -> str:
     return _digest(options.nano or NANO) if options.adapter_only else "trained here"
 
 
-def _digest(folder: Path) -> str:
+def _digest(folder: Path, weights: str = "model.safetensors") -> str:
     """Tells the weights in a folder from others."""
-    path = folder / "model.safetensors"
+    path = folder / weights
     if not path.is_file():
-        raise ExpotionError(f"{folder} holds no model.safetensors; name a folder that save_pretrained wrote.")
+        raise ExpotionError(f"{folder} holds no {weights}; name a folder that save_pretrained wrote.")
     return digest_of(path)
 
 
-def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int) -> None:
-    """Fine-tune the bundled adapter on synthetic performances."""
+def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int, start: Path | None = None) -> None:
+    """Train an adapter on synthetic performances, a new one or that in the folder `start`."""
     from .data import LEFT_OUT, kept_synthetic_split
     from .training import TrainingConfig, finetune
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
     channels = [name for name in train.channels if name not in LEFT_OUT]
     config = TrainingConfig(hours=hours)
-    finetune(musicgen, train.select(channels), held_out.select(channels), folder, config)
+    finetune(musicgen, train.select(channels), held_out.select(channels), folder, config, start=start)
 
 
 if __name__ == "__main__":

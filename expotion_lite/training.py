@@ -125,7 +125,7 @@ def hide_some(batch: Batch, channels: Sequence[str], share: float, rng: np.rando
 
 
 def hide_past(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
-    """The batch, with stretches of the music so far hidden in a share of the examples, in each another part of it."""
+    """The batch, with all or some of the music so far hidden in a share of the examples, see `TrainingConfig`."""
     return replace(batch, past=heard_past(*batch.past.shape, share, rng))
 
 
@@ -205,7 +205,8 @@ def finetune(
         musicgen: freshly loaded.
         train, held_out: no song and no performer may be in both. Without held-out examples the last weights are kept,
             and nothing tells whether they are any good.
-        folder: for the checkpoint, the log (`log.jsonl`) and the adapter.
+        folder: for the checkpoint, the log (`log.jsonl`: losses, the gate, and `added`, the mean length of the vectors
+            that the video adds) and the adapter.
         config: how to train.
         start: the folder of an adapter to go on from; None starts a new one.
         progress: True shows a bar with the time left, False prints the log, None says nothing (for a thread).
@@ -262,7 +263,9 @@ def finetune(
         accelerator.clip_grad_norm_([p for _, p in named], config.clip)
         optimizer.step()
         gate = next(p for name, p in named if name.endswith("gate"))
-        return {"loss": float(loss.detach()), "gate": float(gate.detach())}
+        with torch.no_grad():
+            added = embed_controls(accelerator.unwrap_model(model), batch.controls).float().norm(dim=-1).mean()
+        return {"loss": float(loss.detach()), "gate": float(gate.detach()), "added": float(added)}
 
     folder.mkdir(parents=True, exist_ok=True)
     losses = lambda: [row["held_out_loss"] for row in past_rows(folder / "log.jsonl")]  # noqa: E731

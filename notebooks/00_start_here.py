@@ -81,7 +81,7 @@ Video("out/start.mp4", embed=True, width=320)
 #    curves. Words are to set style, instruments and mood; movements, when things happen and how strongly.
 # 4. **Sound:** a decoder turned the codes into audio, and the audio went under the video.
 #
-# The model is *nano*. It has fifteen million parameters and comes with the library. It has never heard a recording, only
+# The model is *nano*. It has sixteen million parameters and comes with the library. It has never heard a recording, only
 # short pieces by a *procedural band*, which is a program; so what you heard is short, simple and rough. Nano is a miniature
 # of MusicGen, a published model that makes music from words, and the same code runs both.
 

@@ -33,6 +33,8 @@
 # **Privacy:** the video is read on the machine that runs this notebook, and nothing of it is sent anywhere.
 
 # %%
+from dataclasses import replace
+
 import av
 import cv2
 import matplotlib.pyplot as plt
@@ -42,6 +44,8 @@ import expotion_lite as el
 from expotion_lite import plots
 from expotion_lite.assets import clip
 from expotion_lite.landmarks import BLENDSHAPES
+from expotion_lite.performer import bundled_performance
+from expotion_lite.puppet import render_frames
 
 # %% [markdown]
 # ## 1. A picture has a time
@@ -132,7 +136,7 @@ _ = ax.legend()
 assert np.abs(tilt_deg - landmarks.head_pose[:, 2]).max() < 3
 
 # %% [markdown]
-# Two points of 478 tell the tilt within two degrees. MediaPipe fits a whole head to all of them, which gives nod (*pitch*), turn
+# Two points of 478 tell the tilt within three degrees. MediaPipe fits a whole head to all of them, which gives nod (*pitch*), turn
 # (*yaw*) and tilt (*roll*), the three columns of `head_pose`; the first two do not follow from two points.
 
 # %% [markdown]
@@ -257,6 +261,36 @@ _ = ax.legend(loc="upper left", ncols=3)
 # A network also expects some faces more than others. Three commercial ones that guess a gender from a face were wrong about up to
 # 35 % of darker-skinned women and under 1 % of lighter-skinned men (Buolamwini and Gebru 2018). Whoever builds on such networks
 # inherits what they do not see; so try your system on the people who will use it.
+
+# %% [markdown]
+# ### Turned away
+#
+# The photograph that moves in the bundled clip can be made to look aside. (It has no back of the head, so beyond 40° it is a poor likeness.)
+#
+# **Predict:** up to which angle is a face found, and is the turn (*yaw*) read right as long as it is?
+
+
+# %%
+def turned(yaw_deg):
+    """Three pictures of her, still, with the head turned by so much."""
+    still = {name: np.zeros(3) for name in moves.curves} | {"yaw": np.full(3, yaw_deg)}
+    return list(render_frames(replace(moves, times=moves.times[:3], curves=still)))
+
+
+moves, turns = bundled_performance(0), (0, 20, 40, 60)
+figure, axes = plt.subplots(1, 4, figsize=(8, 2.4))
+for ax, turn in zip(axes, turns, strict=True):
+    pictures = turned(turn)
+    got = el.extract_landmarks(pictures, progress=False)
+    ax.imshow(pictures[0].image)
+    ax.axis("off")
+    ax.set_title(
+        f"{turn}°: " + (f"read {np.nanmedian(got.head_pose[:, 1]):.0f}°" if got.face_found.any() else "nobody")
+    )
+
+# %% [markdown]
+# **Look:** the larger the turn, the more of it is lost in the reading, and then the whole face is. A person who plays to somebody at the side
+# vanishes; put the camera where they look. A profile of your own, filmed, is the better test.
 
 # %% [markdown]
 # ## 6. Missing is not zero

@@ -203,7 +203,8 @@ Audio(quarrel.take.audio, rate=quarrel.take.sample_rate)
 #
 # ## 5. Somebody else's movements
 #
-# Now the music listens to a stranger while the picture stays. If you cannot tell this from the real thing, the real thing did not follow.
+# Now the music listens to a stranger while the picture stays. If you cannot tell this from the real thing, you
+# have no evidence yet that the real thing followed.
 
 # %%
 stranger = session.stranger(7, duration_s)

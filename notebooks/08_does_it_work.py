@@ -307,10 +307,10 @@ _ = figure.legend(loc="outside right center")
 # ## 5. Many people
 #
 # The project's own table was made like this, with more people and longer clips. *The band itself* is the song that each person moved
-# to, through nano's codec: the ceiling. A second table compares on one person's video: music made for it, less music made with the same
+# to, through nano's codec: what following perfectly would score here. A second table compares on one person's video: music made for it, less music made with the same
 # prompt but for another video, or for none.
 #
-# **Predict:** what will music reach whose maker sees nothing? Why is the ceiling not 1?
+# **Predict:** what will music reach whose maker sees nothing? Why does the band itself not reach 1?
 
 # %%
 results = json.loads(Path("../figures/alignment.json").read_text())

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from expotion_lite import band, language_training
+from expotion_lite import band, language_training, pretraining
+from expotion_lite.adapter import BUNDLED
 from expotion_lite.checkpoints import load_checkpoint, save_checkpoint
 from expotion_lite.codec_training import TRAIN_SEEDS, new_codec
 from expotion_lite.errors import ExpotionError
@@ -270,6 +271,8 @@ def test_the_recipe_refuses_what_it_cannot_go_on_with(tmp_path, capsys):
         (["--device", "quantum"], "use cpu or auto"),
         (["--opponent", "2"], "share of the time"),
         (["--adapter-only", "--nano", tmp_path / "none"], "holds no model.safetensors"),
+        (["--adapter-only", "--adapter", tmp_path / "none"], "holds no adapter_model.safetensors"),
+        (["--adapter", tmp_path / "none"], "only with --adapter-only"),
         (["--start", tmp_path / "none"], "holds no model.safetensors"),
         (["--start", tmp_path / "none", "--codec-only"], "codec and all"),
         ([], "--resume"),
@@ -277,3 +280,11 @@ def test_the_recipe_refuses_what_it_cannot_go_on_with(tmp_path, capsys):
         with pytest.raises(SystemExit) as stop:
             main([str(argument) for argument in ["--folder", tmp_path / "run", *arguments]])
         assert stop.value.code == 2 and says in capsys.readouterr().err
+
+
+def test_an_adapter_goes_on_where_it_was(tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(pretraining, "train_adapter", lambda *told, **more: begun.append((told[1:], more)))
+    arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "0.5", "--examples", "8", "--folder", tmp_path]
+    assert main([str(argument) for argument in arguments]) == 0
+    assert begun == [((tmp_path, 0.5, 8), {"start": BUNDLED})]

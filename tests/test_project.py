@@ -148,11 +148,24 @@ def test_the_version_has_its_entry_in_the_changelog():
     assert re.search(rf"^## {re.escape(expotion_lite.__version__)}\b", _text("CHANGELOG.md"), re.MULTILINE)
 
 
-def test_the_readme_links_to_what_exists():
-    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)|(?:src|href)=\"([^\"#]+)\"", _text("README.md"))
-    local = [target for pair in targets for target in pair if target and not re.match(r"\w+:", target)]
-    assert local
-    assert not [target for target in local if not (ROOT / target).exists()]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.md"), *ROOT.glob("expotion_lite/assets/*/*.md")])
+
+
+def _anchors(page: Path) -> set[str]:
+    """The names under which a page's headings are found, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_of_a_page_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)\s]+)[^)]*\)|(?:src|href)=\"([^\"]+)\"", page.read_text("utf-8"))
+    for target in (a or b for a, b in targets):
+        path, _, anchor = target.partition("#")
+        if not re.match(r"\w+:", target):
+            there = (page.parent / path) if path else page
+            assert there.exists(), target
+            assert not anchor or anchor in _anchors(there), target
 
 
 def test_the_readme_names_only_commands_that_exist():

@@ -242,7 +242,7 @@ def test_music_sounds_while_it_is_made(page):
     said = _python(page, "s = studio.listen.sound; k = studio.session.takes[-1]; "
                          "print(s.chunks, s.underruns, s.peak, k.first_sound_s)")  # fmt: skip
     chunks, underruns, peak, first = map(float, said.split())
-    assert chunks == 6 and peak > 0.05, said
+    assert chunks == 6 and peak > 0.05 and underruns == 0, said
     assert page.evaluate("document.querySelector('.el-sound video').readyState") >= 2
     print(f"first sound after {first:.2f} s, {underruns:.0f} underruns")
 
@@ -282,6 +282,8 @@ def test_a_take_is_steered_compared_exported_and_looks_good(page):
     recipe = json.loads((page.folder / "out" / "my_take.json").read_text())
     points = recipe["steering"]["drawn"]["pulse"]
     assert len(points) == 75 and points[-1] == 1.0 and max(points[10:50]) > 0.6
+    _press(page, "Make it anew")
+    _status(page, "exactly the take that was exported", 120)
 
 
 def test_cancel_stops_within_a_second_and_keeps_what_was_made(page):
