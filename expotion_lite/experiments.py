@@ -398,7 +398,7 @@ def plot_curve(rows: dict[float, dict], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 4, figsize=(11.5, 3.0), layout="constrained")
-    for ax, column in zip(axes, ("beat F-measure", "onset-motion correlation", "tag adherence"), strict=False):
+    for ax, column in zip(axes[:3], ("beat F-measure", "onset-motion correlation", "tag adherence"), strict=True):
         means, errors = _means_and_errors(rows, column)
         ax.errorbar(list(rows), means, yerr=errors, fmt="o-", color="#0072B2", ecolor="0.4", capsize=3)
         if column == "onset-motion correlation":
@@ -408,8 +408,9 @@ def plot_curve(rows: dict[float, dict], path: Path) -> None:
         ax.set(title=column)
     away = np.array([row["frechet"] for row in rows.values()])
     axes[3].plot(list(rows), away / away[0], "o-", color="#0072B2")
-    axes[3].axhline(MOST_FURTHER, color="#E69F00", linestyle="--")
-    axes[3].set(title="Frechet distance, 0 = 1")
+    axes[3].axhline(MOST_FURTHER, color="#E69F00", linestyle="--", label="limit")
+    axes[3].legend(loc="lower right", fontsize="small")
+    axes[3].set(title="Frechet distance / that at 0")
     for ax in axes:
         ax.axvline(Settings.visual_guidance, color="0.5", linestyle=":")
         ax.set(xlabel="visual guidance")

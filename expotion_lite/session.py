@@ -228,7 +228,7 @@ class Session:
 
     def source_of(self, path: str | os.PathLike) -> Source:
         """Open who moves in an exported take. Raises what `rebuild` does."""
-        return self._again(self._recipe(path)["source"], folder=Path(path).expanduser().parent)
+        return self._again(self._recipe(path)["source"], Path(path).expanduser().parent)
 
     def rebuild(self, path: str | os.PathLike, **hear: Any) -> tuple[Kept, bool]:
         """Make an exported take anew.
@@ -243,8 +243,9 @@ class Session:
         Raises:
             ExpotionError: no such file, not such a file, made by another model, or its video is gone.
         """
-        recipe, source = self._recipe(path), self.source_of(path)
-        other = self._again(recipe["other"], folder=Path(path).expanduser().parent) if recipe["other"] else None
+        recipe, folder = self._recipe(path), Path(path).expanduser().parent
+        source = self._again(recipe["source"], folder)
+        other = self._again(recipe["other"], folder) if recipe["other"] else None
         enough_s = recipe["frames"] / self.musician().musicgen.frame_rate + 1.0
         stop = _After(enough_s, hear.pop("cancel", None))
         kept = self.generate(

@@ -206,7 +206,7 @@ def finetune(
         train, held_out: no song and no performer may be in both. Without held-out examples the last weights are kept,
             and nothing tells whether they are any good.
         folder: for the checkpoint, the log (`log.jsonl`: losses, the gate, and `added`, the mean length of the vectors
-            that the video adds) and the adapter.
+            that a video adds) and the adapter.
         config: how to train.
         start: the folder of an adapter to go on from; None starts a new one.
         progress: True shows a bar with the time left, False prints the log, None says nothing (for a thread).

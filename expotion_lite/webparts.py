@@ -37,11 +37,11 @@ class Recorder(anywidget.AnyWidget):
 
     Attributes:
         folder: where files arrive (in `.uploads`).
-        on_file: called when a file is whole, with its path and what one heard while it was recorded: the name of
-            `backing`, None for an upload.
+        on_file: called when a file is whole, with its path and the song that one heard while it was recorded:
+            `backing_name`, "" for none, None for an upload.
         seconds: 3 to 30, length of a recording. countdown: seconds before it.
-        backing, backing_rate, backing_name: float32 samples to move to, their rate, and what they are; heard, and
-            recorded as the video's sound. ready: whether they are there; a recording does not begin before.
+        backing, backing_rate, backing_name: float32 samples to move to, their rate, and the song, "" if it is none;
+            heard, and recorded as the video's sound. ready: whether they are there; a recording does not begin before.
         message: what it says now. share: of the file that has arrived, 0..1.
 
     Notebook: notebooks/07_play_it

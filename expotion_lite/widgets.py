@@ -92,13 +92,14 @@ class Studio(ipw.VBox):
         self._cancel, self._worker = threading.Event(), None
         self._gate, self._working = threading.Lock(), False
         self._later: list[tuple[Any, ...]] = []  # what came while something else was going on
-        self._words_of_song = ""  # that one moves to while one is recorded, if the band plays it
+        self._backings = 0  # how often something else was chosen to move to
+        self._captions = {"": ""}  # of what the band has played to move to
         self._listing = False  # whether the list of people is being written, not chosen from
         self._pictures: dict[str, bytes] = {}
-        self._busy = [self.source_panel.path_button, self.source_panel.clip_button, self.source_panel.gesture_button,
-                      self.listen.button, self.takes.compare, self.takes.export, self.takes.rebuild,
-                      self.steer.stranger_button, self.blind.begin, self.blind.again, self.blind.next,
-                      self.blind.stop]  # fmt: skip
+        source, takes, blind = self.source_panel, self.takes, self.blind
+        self._busy = [source.people, source.path_button, source.clip_button, source.gesture_button, self.listen.button,
+                      takes.compare, takes.export, takes.rebuild, self.steer.stranger_button,
+                      blind.begin, blind.again, blind.next, blind.stop]  # fmt: skip
         super().__init__([self.source_panel, self.status, self.see, self.steer, self.listen, self.takes, self.blind])
         self.add_class("el-studio")
         self._wire()
@@ -201,8 +202,10 @@ class Studio(ipw.VBox):
 
     def _on_file(self, path: Path, heard: str | None) -> None:
         """A file is there: file and open it, now or later, under the words that stand in the boxes now."""
-        panel = self.source_panel
-        words = {"name": panel.title.value, "performer": panel.performer.value, "caption": panel.caption.value,
+        panel, caption = self.source_panel, self.source_panel.caption.value
+        if heard is not None and caption == self._captions[panel.recorder.backing_name]:
+            caption = self._captions[heard]  # nobody has changed the words, but perhaps the music since
+        words = {"name": panel.title.value, "performer": panel.performer.value, "caption": caption,
                  "song": heard or ""}  # fmt: skip
         self._run(self._on_arrived, path, None if heard is None else panel.folder.value, words, later=True)
 
@@ -216,32 +219,31 @@ class Studio(ipw.VBox):
         self._on_open(path)
 
     def _on_other_backing(self, _: Any = None) -> None:
-        """What one moves to is another; until it is there, nothing is recorded."""
-        self.source_panel.recorder.ready = False
-        self._run(self._on_set_backing, later=True)
-
-    def _on_set_backing(self) -> None:
-        try:
-            self._set_backing(self.source_panel.backing.value)
-        finally:
-            self.source_panel.recorder.ready = True
-
-    def _set_backing(self, what: str) -> None:
-        panel, recorder = self.source_panel, self.source_panel.recorder
+        """What one moves to is another. Until the band has played, which may have to wait, nothing is recorded."""
+        panel, recorder, what = self.source_panel, self.source_panel.recorder, self.source_panel.backing.value
+        self._backings += 1
+        recorder.ready = False
         panel.bpm.layout.display = "" if what == "clicks" else "none"
-        if panel.caption.value == self._words_of_song:
+        if panel.caption.value == self._captions[recorder.backing_name]:
             panel.caption.value = ""
-        if what == SILENCE:
-            recorder.move_to(None)
-            return self.say(f"You will move to silence. {NOT_TO_TRAIN}")
-        if what == "clicks":
-            recorder.move_to(click_track(panel.bpm.value, recorder.seconds))
-            return self.say(f"You will hear {panel.bpm.value} clicks a minute; use headphones. {NOT_TO_TRAIN}")
+        recorder.move_to(click_track(panel.bpm.value, recorder.seconds) if what == "clicks" else None)
+        if what not in (SILENCE, "clicks"):
+            return self._run(self._on_band, what, self._backings, later=True)
+        recorder.ready = True
+        hears = "move to silence" if what == SILENCE else f"hear {panel.bpm.value} clicks a minute; use headphones"
+        return self.say(f"You will {hears}. {NOT_TO_TRAIN}")
+
+    def _on_band(self, what: str, number: int) -> None:
+        """Let the band play what was chosen, unless something else has been chosen since."""
+        panel = self.source_panel
+        if number != self._backings:
+            return
         self.say("The band is tuning up.")
-        audio, self._words_of_song = band_music(what.partition(": ")[2], recorder.seconds)
-        recorder.move_to(audio, name=what)
-        panel.caption.value = self._words_of_song
-        return self.say("You will hear the band while you are recorded, and so will your recording.")
+        audio, self._captions[what] = band_music(what.partition(": ")[2], panel.recorder.seconds)
+        if number == self._backings:
+            panel.recorder.move_to(audio, name=what)
+            panel.caption.value, panel.recorder.ready = self._captions[what], True
+            self.say("You will hear the band while you are recorded, and so will your recording.")
 
     def _on_open(self, path: str | Path) -> None:
         if not str(path).strip():
@@ -266,12 +268,15 @@ class Studio(ipw.VBox):
         return self.source
 
     def _list_sources(self, source: Source) -> None:
-        self.steer.listens.options = [NOBODY_ELSE, *(name for name in self.session.sources if name != source.name)]
-        self._listing = True
-        people = self.source_panel.people
-        people.options, people.value = [*self.session.sources], source.name
-        people.layout.display = "" if len(self.session.sources) > 1 else "none"
-        self._listing = False
+        people, listens = self.source_panel.people, self.steer.listens
+        other, self._listing = listens.value, True
+        try:
+            listens.options = [NOBODY_ELSE, *(name for name in self.session.sources if name != source.name)]
+            listens.value = other if other in listens.options else NOBODY_ELSE
+            people.options, people.value = [*self.session.sources], source.name
+            people.layout.display = "" if len(self.session.sources) > 1 else "none"
+        finally:
+            self._listing = False
 
     def _on_another(self, change: Any) -> None:
         """Somebody who was there before is chosen again."""
@@ -284,6 +289,7 @@ class Studio(ipw.VBox):
 
         self.source = source
         self._list_sources(source)
+        self.steer.listens.value = NOBODY_ELSE
         self.steer.reset_curve(source.controls)
         beats, seen = len(pulse_times(source.controls)), source.controls.found.mean()
         facts = (
@@ -357,10 +363,7 @@ class Studio(ipw.VBox):
             sound.load(slot, kept.take.audio, kept.take.sample_rate, name=kept.name, gain=gain, clear=slot == "A")
         sound.play("A")
         decibels = [20 * np.log10(gain) for gain in gains]
-        self.say(
-            f"A at {decibels[0]:+.1f} dB, B at {decibels[1]:+.1f} dB: equally loud. Switch under Listen; "
-            "the picture under See is A's."
-        )
+        self.say(f"A at {decibels[0]:+.1f} dB, B at {decibels[1]:+.1f} dB: equally loud. Switch under Listen.")
         self._draw(a)
 
     def _picked(self, box: ipw.Dropdown) -> Kept:
@@ -436,9 +439,14 @@ class Studio(ipw.VBox):
 
     def _on_rebuild(self) -> None:
         self.say("Making it anew.")
-        with _Streaming(self, self.session.source_of(self.takes.recipe.value)) as hear:
-            kept, same = self.session.rebuild(self.takes.recipe.value, **hear)
-        self._list_sources(self.source or kept.source)
+        source = self.session.source_of(self.takes.recipe.value)
+        if self.source is None:
+            self._show(source)
+        try:
+            with _Streaming(self, source) as hear:
+                kept, same = self.session.rebuild(self.takes.recipe.value, **hear)
+        finally:
+            self._list_sources(self.source)
         self._look_at(kept.source)
         self._keep(kept)
         told = "exactly the take that was exported" if same else "not the same: other weights, or another machine"

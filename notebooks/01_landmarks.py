@@ -267,7 +267,7 @@ _ = ax.legend(loc="upper left", ncols=3)
 #
 # The photograph that moves in the bundled clip can be made to look aside. (It has no back of the head, so beyond 40° it is a poor likeness.)
 #
-# **Predict:** up to which angle is a face found, and is the turn (*yaw*) read right as long as it is?
+# **Predict:** up to which angle is a face found, and is the turn (*yaw*) read within 5° as long as it is?
 
 
 # %%
@@ -289,8 +289,8 @@ for ax, turn in zip(axes, turns, strict=True):
     )
 
 # %% [markdown]
-# **Look:** the larger the turn, the more of it is lost in the reading, and then the whole face is. A person who plays to somebody at the side
-# vanishes; put the camera where they look. A profile of your own, filmed, is the better test.
+# **Look:** less is read than the head was turned (in part the photograph's doing: its depth is flattened when it turns), and at 60°
+# nobody is found. Who looks at somebody beside the camera vanishes; put the camera there. A profile of your own, filmed, is the better test.
 
 # %% [markdown]
 # ## 6. Missing is not zero

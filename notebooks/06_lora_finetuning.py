@@ -349,16 +349,18 @@ def so_far():
     """Draw the log, if there are held-out losses in it."""
     rows, judged = read_log()
     if judged:
-        figure, axes = plt.subplots(1, 4, figsize=(8, 2.8), sharex=True)
+        figure, axes = plt.subplots(1, 4, figsize=(9, 2.8), sharex=True)
         axes[0].plot(column(rows, "step"), column(rows, "loss"), color="0.4")
-        axes[3].plot(column(rows, "step"), np.stack([column(rows, "added"), column(rows, "gate")], 1), color="C3")
+        for key, style in [("gate", "C3--"), ("added", "C3-")]:
+            axes[3].plot(column(rows, "step"), column(rows, key), style, label=key)
         for key, name, style in [("", "own", "o-"), ("_shuffled", "another's", "s--"), ("_none", "none", "^:")]:
             steps, losses = column(judged, "step"), column(judged, "held_out_loss" + key)
             axes[1].plot(steps, losses, style, label=name)
             axes[2].plot(steps, losses - column(judged, "held_out_loss"), style)
-        for ax, title in zip(axes, ("training", "held out", "less own", "gate, added"), strict=True):
+        for ax, title in zip(axes, ("training", "held out", "held out,\nminus own", "the way in"), strict=True):
             ax.set(title=title, xlabel="step", ylabel="loss (nats per code)" if ax is axes[0] else "")
         figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3, title="video")
+        axes[3].legend()
 
 
 so_far()
@@ -383,7 +385,7 @@ _ = wait([job], timeout=45)
 so_far()
 
 # %% [markdown]
-# **Look** at the third panel, *less own*. *Another's* above 0 says that the model finds the music likelier when it sees the person who moved to it: it sees.
+# **Look** at the third panel. *Another's* above 0 says that the model finds the music likelier when it sees the person who moved to it: it sees.
 # Does the line rise?
 #
 # **Explain.** The other panels cannot say that. Their losses would also fall if LoRA only got to know the band; the held-out ones would rise if
@@ -392,8 +394,8 @@ so_far()
 #
 # Held out, all of the past is heard: so these losses are lower than those of training, and the differences small.
 #
-# The last panel is the way in: the gate, which starts at 1 and may well fall, and the length of the vectors that the video adds, which starts at
-# 0. Only the latter counts: gate and projection are multiplied, and the projection grows.
+# The last panel is the way in: the gate, which starts at 1 and may well fall, and the length of the vectors that a video adds (*added*), which
+# starts at 0. Only the latter counts: gate and projection are multiplied, and the projection grows.
 
 # %% [markdown]
 # ## 6. Keep it

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from expotion_lite import band, language_training, pretraining
+from expotion_lite import band, data, language_training, training
 from expotion_lite.adapter import BUNDLED
 from expotion_lite.checkpoints import load_checkpoint, save_checkpoint
 from expotion_lite.codec_training import TRAIN_SEEDS, new_codec
 from expotion_lite.errors import ExpotionError
+from expotion_lite.files import digest_of
 from expotion_lite.language_training import (
     SAMPLED,
     WINDOW,
@@ -283,8 +284,15 @@ def test_the_recipe_refuses_what_it_cannot_go_on_with(tmp_path, capsys):
 
 
 def test_an_adapter_goes_on_where_it_was(tmp_path, monkeypatch):
-    begun = []
-    monkeypatch.setattr(pretraining, "train_adapter", lambda *told, **more: begun.append((told[1:], more)))
-    arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "0.5", "--examples", "8", "--folder", tmp_path]
+    begun, few = (
+        [],
+        data.Examples(np.zeros((2, 4, 8), np.int16), np.zeros((2, 8, 1)), ("a", "b"), [1, 2], [1, 2], ("jaw",)),
+    )
+    monkeypatch.setattr(data, "kept_synthetic_split", lambda musicgen, n, folder: (few, few))
+    monkeypatch.setattr(training, "finetune", lambda *told, start: begun.append((told[3:], start)))
+    arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "0.5", "--folder", tmp_path]
     assert main([str(argument) for argument in arguments]) == 0
-    assert begun == [((tmp_path, 0.5, 8), {"start": BUNDLED})]
+    assert begun == [((tmp_path, training.TrainingConfig(hours=0.5)), BUNDLED)]
+    assert json.loads((tmp_path / "plan.json").read_text())["adapter"] == digest_of(
+        BUNDLED / "adapter_model.safetensors"
+    )

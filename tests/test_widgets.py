@@ -456,28 +456,40 @@ def test_a_recording_is_filed_under_its_name_and_opened(studio, short_clip):
 
 
 def test_a_recording_keeps_the_words_and_the_song_of_its_time(short_clip, tmp_path):
-    """Whoever comes next may change the boxes while the studio is still busy."""
+    """Whoever comes next may change the boxes while the studio is still busy, or while the file arrives."""
     studio = Studio(tmp_path / "all", blocking=True)
     panel, browser = studio.source_panel, Browser(studio.source_panel.recorder)
     panel.performer.value, panel.backing.value = "Ben", "the band: waltz"
-    of_the_band = panel.caption.value
+    waltz = panel.caption.value
     studio._working = True  # as if music were being made
     browser.sends(short_clip.read_bytes(), "recording.mp4", heard=panel.recorder.backing_name)
     panel.performer.value = "Eve"
     studio._working = False
     panel.backing.value = "clicks"
-    assert of_the_band and panel.caption.value == "", "nobody plays a waltz now"
+    assert waltz and panel.caption.value == "", "nobody plays a waltz now"
     browser.sends(short_clip.read_bytes(), "recording.mp4", heard=panel.recorder.backing_name)
+    panel.performer.value, panel.backing.value = "Ada", "the band: techno"
+    techno = panel.caption.value
+    panel.backing.value = "the band: waltz"  # while she is recorded
+    browser.sends(short_clip.read_bytes(), "recording.mp4", heard="the band: techno")
     said = {r.performer: (r.caption, r.song) for r in RecordedFolder(tmp_path / "all").recordings}
-    assert said == {"Ben": (of_the_band, "the band: waltz"), "Eve": ("", "")}
+    assert said == {"Ben": (waltz, "the band: waltz"), "Eve": ("", ""), "Ada": (techno, "the band: techno")}
 
 
-def test_nothing_is_recorded_before_the_music_to_move_to_is_there(studio):
-    panel, ready = studio.source_panel, []
-    panel.recorder.observe(lambda change: ready.append((change.new, panel.recorder.backing_name)), "ready")
+def test_nothing_is_recorded_before_the_music_to_move_to_is_there(tmp_path):
+    studio = Studio(tmp_path / "all", blocking=True)
+    panel, played = studio.source_panel, []
+    panel.recorder.observe(lambda change: change.new and played.append(panel.recorder.backing_name), "ready")
+    studio._working = True  # as if music were being made: the band has to wait
     panel.backing.value = "the band: waltz"
+    assert not panel.recorder.ready and panel.recorder.backing == b""
     panel.backing.value = "clicks"
-    assert ready == [(False, ""), (True, "the band: waltz"), (False, "the band: waltz"), (True, "")]
+    assert panel.recorder.ready and panel.recorder.backing, "clicks need not wait"
+    panel.backing.value = "the band: waltz"
+    panel.backing.value = "the band: techno"
+    assert not panel.recorder.ready
+    studio._do(lambda: None)
+    assert panel.recorder.ready and played == ["", "the band: techno"], "what was chosen last, and only that"
 
 
 def test_somebody_from_before_moves_again(studio):
@@ -516,3 +528,15 @@ def test_a_take_made_anew_is_as_long_as_it_was(studio, tmp_path):
     sent, studio.listen.sound.send = [], lambda content, buffers=(): sent.append(content)
     studio.takes.rebuild.click()
     assert [m["total_s"] for m in sent if m["type"] == "start"] == [pytest.approx(was)]
+
+
+def test_a_take_is_made_anew_in_a_fresh_studio(studio, tmp_path):
+    studio.listen.button.click()
+    studio.takes.stem.value = str(tmp_path / "take")
+    studio.takes.export.click()
+    fresh = Studio(tmp_path / "all", blocking=True)
+    fresh.takes.recipe.value = str(tmp_path / "take.json")
+    fresh.takes.rebuild.click()
+    assert "exactly the take" in fresh.status.value and fresh.source.recipe == studio.source.recipe
+    fresh.listen.button.click()
+    assert len(fresh.session.takes) == 2, "whoever was brought along can be played with"

@@ -174,7 +174,9 @@ export default {
     }
 
     async function takeOne() {
-      if (!model.get("ready")) return say("The music is not there yet; press Record again in a moment.", true);
+      const there = (model.get("backing")?.byteLength ?? 0) / 4 / model.get("backing_rate"); // seconds
+      if (!model.get("ready") || (there && there < model.get("seconds") - 0.05))
+        return say("The music is not there yet; press Record again in a moment.", true);
       record.disabled = file.disabled = true; // one file at a time
       let backing = null;
       let stopped = false;
