@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -168,6 +169,24 @@ def test_links_of_a_page_lead_somewhere(page):
             there = (page.parent / path) if path else page
             assert there.exists(), target
             assert not anchor or there.suffix != ".md" or anchor in _anchors(there), target
+
+
+def test_pages_show_what_was_measured():
+    """The tables of README and card are those of the figures' json, row by row."""
+    from expotion_lite import evaluation, nano_evaluation
+    from expotion_lite.report_rows import Row
+
+    read = lambda name: json.loads(_text(f"figures/{name}.json"))  # noqa: E731
+    readme, card = _text("README.md"), _text("expotion_lite/assets/nano/README.md")
+    for line in evaluation.table_of(read("alignment")).partition("\n\n")[0].splitlines():
+        assert line in readme
+    for line in nano_evaluation.table_of([Row(**row) for row in read("nano")]).splitlines():
+        assert line in card
+    results = read("results")["rows"]
+    assert len(results) == 12
+    for name, row in results.items():
+        means = [f"{row[column]['mean']:.2f}" for column in row if column != "frechet"]
+        assert f"| {name} | {' | '.join(means)} | {row['frechet']:.2f} |" in readme
 
 
 def test_the_readme_names_only_commands_that_exist():
