@@ -300,6 +300,39 @@ def test_cancel_stops_within_a_second_and_keeps_what_was_made(page):
     assert 0 < frames < 1250
 
 
+NAMELESS = """() => [...document.querySelector(".el-studio")
+        .querySelectorAll("button, input, select, textarea, canvas, [role=tab]")]
+    .filter((part) => part.offsetParent !== null && !part.closest("[aria-hidden=true]"))
+    .filter((part) => !(part.getAttribute("aria-label") || part.title || part.textContent.trim() ||
+                        [...(part.labels || [])].some((label) => label.textContent.trim())))
+    .map((part) => part.outerHTML.slice(0, 120))"""
+PALE = """() => {  // text of less contrast than 4.5 : 1 to what is behind it (WCAG 2.2, 1.4.3), unless disabled
+    const rgba = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return n.length > 3 ? n : [...n, 1]; };
+    const linear = (v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+    const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    const behind = (part) => { for (; part; part = part.parentElement) {
+        const colour = rgba(getComputedStyle(part).backgroundColor); if (colour[3] > 0.5) return colour; }
+        return [255, 255, 255, 1]; };
+    return [...document.querySelectorAll(".el-studio *")]
+        .filter((part) => part.offsetParent !== null && !part.disabled && !part.closest("canvas, [aria-hidden=true]"))
+        .filter((part) => [...part.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
+        .map((part) => { const [a, b] = [light(rgba(getComputedStyle(part).color)), light(behind(part))];
+                         return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), part.outerHTML.slice(0, 120)]; })
+        .filter(([ratio]) => ratio < 4.5);
+}"""
+
+
+def test_everything_has_a_name_and_can_be_read(page):
+    page.evaluate("""() => document.querySelector(".el-studio").insertAdjacentHTML(
+        "beforeend", "<div class=bad><p style='color: #aaa'>pale</p><button></button></div>")""")
+    assert len(page.evaluate(NAMELESS)) == len(page.evaluate(PALE)) == 1, "what is wrong is found"
+    page.evaluate("document.querySelector('.el-studio .bad').remove()")
+    for tab in ("Camera or upload", "File or clip", "Draw a gesture"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate(NAMELESS) == []
+        assert page.evaluate(PALE) == []
+
+
 def test_takes_are_judged_blind_in_the_browser(page):
     """With the keyboard, and without a name before the end."""
     _idle(page)
