@@ -28,6 +28,8 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+FIRST_NANO := 4f719bd
+
 .PHONY: help setup demo browser test lint format lab notebooks evaluate evaluate-nano experiments figures bench clean
 
 help:
@@ -80,8 +82,12 @@ notebooks: setup
 evaluate: setup
 	$(BIN)/python -m expotion_lite.evaluation --clips 52
 
+# beside nano's first version, where the clone has the history that holds it
 evaluate-nano: setup
-	$(BIN)/python -m expotion_lite.nano_evaluation
+	@mkdir -p runs/first_nano
+	@git archive $(FIRST_NANO):expotion_lite/assets/nano 2>/dev/null | tar -x -C runs/first_nano 2>/dev/null || true
+	$(BIN)/python -m expotion_lite.nano_evaluation \
+		$$(test -f runs/first_nano/model.safetensors && echo "--beside runs/first_nano")
 
 # Some hours of two cores; stopped and called again, it goes on where it was.
 experiments: setup

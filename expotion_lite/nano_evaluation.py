@@ -63,7 +63,7 @@ def evaluate(model: str, n: int, n_tempo: int, beside: str | None = None) -> lis
         "other pieces of the band": embeddings(train.audio[:n], rate), "noise": embeddings(noise, rate),
     }  # fmt: skip
     if beside:
-        heard[beside] = embeddings(sing(load(beside), prompts, SECONDS)[0], rate)
+        heard[Path(beside).name] = embeddings(sing(load(beside), prompts, SECONDS)[0], rate)
     judge = Judge(embeddings(train.decoded, rate), train.pieces)
     rows += [
         tempo_row(musicgen, n_tempo),

@@ -363,6 +363,7 @@ def so_far():
         axes[3].legend()
 
 
+# %%
 so_far()
 
 # %% [markdown]

@@ -251,6 +251,8 @@ def test_a_take_is_steered_compared_exported_and_looks_good(page):
     _idle(page)
     page.get_by_role("tab", name="Draw a curve").click()
     curve = page.locator(".el-curve canvas").last
+    curve.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # until nothing above it grows any more
     box = curve.bounding_box()
     page.mouse.move(box["x"] + 40, box["y"] + 105)
     page.mouse.down()
