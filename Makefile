@@ -92,7 +92,7 @@ evaluate-nano: setup
 # Some hours of two cores; stopped and called again, it goes on where it was.
 experiments: setup
 	$(BIN)/python -m expotion_lite.experiments
-	$(BIN)/python -m expotion_lite.experiments --curve --clips 60
+	$(BIN)/python -m expotion_lite.experiments --curve --clips 40
 
 figures: setup browser
 	$(BIN)/python tools/figures.py

@@ -6,7 +6,7 @@ writes `figures/results.json`, `figures/results.md` and `figures/results.svg` an
 neither tempo nor mood nor key: these can only come from the video. Music and scores of each row are kept under
 `--folder`, so that a run that was interrupted goes on.
 
-    python -m expotion_lite.experiments --curve --clips 60
+    python -m expotion_lite.experiments --curve --clips 40
 
 does so for the row "face + motion" at rising visual guidance, for other people, who choose the default by it:
 `figures/guidance.json` and `figures/guidance.svg`.
@@ -390,7 +390,8 @@ def _means_and_errors(rows: dict, column: str) -> tuple[np.ndarray, np.ndarray]:
 def plot_curve(rows: dict[float, dict], path: Path) -> None:
     """Scores over visual guidance, and what it costs; a dotted line marks the default.
 
-    The default is the highest whose music is no further from the band's than `MOST_FURTHER` times music without video.
+    The default is where the beats have stopped gaining, and the music is no further from the band's than `MOST_FURTHER`
+    times music without video.
     """
     import matplotlib
 

@@ -191,7 +191,9 @@ def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int,
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
     channels = [name for name in train.channels if name not in LEFT_OUT]
-    config = TrainingConfig(hours=hours)
+    config = TrainingConfig(
+        hours=hours, seed=int(start is not None)
+    )  # what goes on draws other batches than it has had
     finetune(musicgen, train.select(channels), held_out.select(channels), folder, config, start=start)
 
 

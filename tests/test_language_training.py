@@ -292,7 +292,7 @@ def test_an_adapter_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "finetune", lambda *told, start: begun.append((told[3:], start)))
     arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "0.5", "--folder", tmp_path]
     assert main([str(argument) for argument in arguments]) == 0
-    assert begun == [((tmp_path, training.TrainingConfig(hours=0.5)), BUNDLED)]
+    assert begun == [((tmp_path, training.TrainingConfig(hours=0.5, seed=1)), BUNDLED)]
     assert json.loads((tmp_path / "plan.json").read_text())["adapter"] == digest_of(
         BUNDLED / "adapter_model.safetensors"
     )
