@@ -204,7 +204,7 @@ class Studio(ipw.VBox):
         """A file is there: file and open it, now or later, under the words that stand in the boxes now."""
         panel, caption = self.source_panel, self.source_panel.caption.value
         if heard is not None and caption == self._captions[panel.recorder.backing_name]:
-            caption = self._captions[heard]  # nobody has changed the words, but perhaps the music since
+            caption = self._captions.get(heard, "")  # nobody has changed the words, but perhaps the music since
         words = {"name": panel.title.value, "performer": panel.performer.value, "caption": caption,
                  "song": heard or ""}  # fmt: skip
         self._run(self._on_arrived, path, None if heard is None else panel.folder.value, words, later=True)
