@@ -89,7 +89,7 @@ evaluate-nano: setup
 	$(BIN)/python -m expotion_lite.nano_evaluation \
 		$$(test -f runs/first_nano/model.safetensors && echo "--beside runs/first_nano")
 
-# Some hours of two cores; stopped and called again, it goes on where it was.
+# More than an hour; stopped and called again, it goes on where it was.
 experiments: setup
 	$(BIN)/python -m expotion_lite.experiments
 	$(BIN)/python -m expotion_lite.experiments --curve --clips 40

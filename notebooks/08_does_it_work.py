@@ -366,7 +366,7 @@ display(Markdown(experiments.table_of(ablation)))
 # two intervals that overlap say little about that.
 #
 # **Explain.** Beats and tempo come by way of the body, loudness by way of both. The mode does not come through: every row but the last is near
-# one half, which is chance. That the band itself does not reach 1 is the reader's fault, who takes C major for A minor at times.
+# one half, which is chance. That the band itself does not reach 1 is the fault of the program that names keys.
 
 # %% [markdown]
 # ## 6. By ear, and blind
