@@ -43,6 +43,7 @@ from IPython.display import Audio, Video
 import expotion_lite as el
 from expotion_lite import plots
 from expotion_lite.assets import clip
+from expotion_lite.exercises import check
 
 # %% [markdown]
 # ## 1. Somebody moves
@@ -226,11 +227,16 @@ for row, each in enumerate([other, take]):
 # %% [markdown]
 # ## Exercises
 #
+# In each, put your answer in the place of the dots, with as many lines before it as you like; `check` says whether the target
+# is reached. The other lessons do it the same way.
+#
 # **1. The eyebrows.** At which second are her brows highest (`take.controls["brows_up"]`, `take.controls.times`)? Show
 # that moment with `plots.plot_landmark_strip(video, take.landmarks, [...])`. *Target: between 1.5 and 1.9 s.*
 
 # %%
-# Your code
+highest = ...  # in seconds
+
+check(highest, lambda: 1.5 < highest < 1.9)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -238,7 +244,6 @@ for row, each in enumerate([other, take]):
 # ```python
 # highest = take.controls.times[np.argmax(take.controls["brows_up"])]
 # figure = plots.plot_landmark_strip(video, take.landmarks, [highest - 0.6, highest])
-# assert 1.5 < highest < 1.9
 # ```
 #
 # The curve is smoothed, so its highest point is the middle of the raise and not a single frame.
@@ -249,7 +254,9 @@ for row, each in enumerate([other, take]):
 # and 3.*
 
 # %%
-# Your code
+ratio = ...  # after 4 s / before
+
+check(ratio, lambda: 1.5 < ratio < 3)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -259,7 +266,6 @@ for row, each in enumerate([other, take]):
 # energy = take.controls["motion_energy"]
 # ratio = energy[later].mean() / energy[~later].mean()
 # print(ratio)
-# assert 1.5 < ratio < 3
 # ```
 # </details>
 
@@ -268,7 +274,9 @@ for row, each in enumerate([other, take]):
 # equals the first take's? *Target: 1.0 for the same seed, less than half for the other.*
 
 # %%
-# Your code
+equal = ...  # two shares: for seed 0 again, for seed 1
+
+check(equal, lambda: equal[0] == 1 and equal[1] < 0.5)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -276,7 +284,6 @@ for row, each in enumerate([other, take]):
 # ```python
 # equal = [np.mean(el.generate(video, prompt, seed=seed).codes == take.codes) for seed in (0, 1)]
 # print(equal)
-# assert equal[0] == 1 and equal[1] < 0.5
 # ```
 #
 # The seed fixes every random draw. Another machine may round differently, and then one different draw changes all that

@@ -43,6 +43,7 @@ import numpy as np
 import expotion_lite as el
 from expotion_lite import plots
 from expotion_lite.assets import clip
+from expotion_lite.exercises import check
 from expotion_lite.landmarks import BLENDSHAPES
 from expotion_lite.performer import bundled_performance
 from expotion_lite.puppet import render_frames
@@ -328,7 +329,9 @@ print("fastest with zero", fastest[0], "degrees/s; without the gap", fastest[1],
 # and count the blinks. Her eyes close only by about half. *Target: three, near 2.2, 5.0 and 9.4 s.*
 
 # %%
-# Your code
+blinks = ...  # the numbers of the pictures in which she blinks
+
+check(blinks, lambda: len(blinks) == 3 and np.allclose(landmarks.times[blinks], [2.2, 5.0, 9.4], atol=0.15))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -340,7 +343,6 @@ print("fastest with zero", fastest[0], "degrees/s; without the gap", fastest[1],
 # usual = np.median(opening)
 # blinks, _ = find_peaks(usual - opening, prominence=0.03, distance=10)
 # print(landmarks.times[blinks])
-# assert np.allclose(landmarks.times[blinks], [2.2, 5.0, 9.4], atol=0.15)
 # ```
 #
 # The prominence is a choice: at 0.06 one blink is lost.
@@ -351,7 +353,9 @@ print("fastest with zero", fastest[0], "degrees/s; without the gap", fastest[1],
 # *Target: between 30 and 60.*
 
 # %%
-# Your code
+found = ...  # divisor -> share of the pictures with a face
+
+check(found, lambda: 30 <= min(divisor for divisor, share in found.items() if share == 0) <= 60)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -359,7 +363,6 @@ print("fastest with zero", fastest[0], "degrees/s; without the gap", fastest[1],
 # ```python
 # found = {divisor: with_change(lambda image, by=divisor: image // by).face_found.mean() for divisor in range(10, 70, 10)}
 # print(found)
-# assert 30 <= min(divisor for divisor, share in found.items() if share == 0) <= 60
 # ```
 #
 # A real camera in the dark is worse: it adds noise. Try `np.clip(image // 10 + rng.normal(0, 5, image.shape), 0, 255).astype(np.uint8)`.
@@ -370,7 +373,9 @@ print("fastest with zero", fastest[0], "degrees/s; without the gap", fastest[1],
 # nod. Correlate it with the pitch, `landmarks.head_pose[:, 0]`. *Target: above 0.85.*
 
 # %%
-# Your code
+agreement = ...  # a correlation
+
+check(agreement, lambda: agreement > 0.85)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -380,7 +385,6 @@ print("fastest with zero", fastest[0], "degrees/s; without the gap", fastest[1],
 # below = (points[:, 1] - middle)[:, 1] / distance(33, 263)
 # agreement = np.corrcoef(below, landmarks.head_pose[:, 0])[0, 1]
 # print(agreement)
-# assert agreement > 0.85
 # ```
 # </details>
 

@@ -39,6 +39,7 @@ import numpy as np
 
 import expotion_lite as el
 from expotion_lite import plots
+from expotion_lite.exercises import check
 from expotion_lite.performer import Performance, draw_performer, to_landmarks
 from expotion_lite.smoothing import moving_average, savitzky_golay
 
@@ -262,7 +263,9 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # deviation in `reached["yaw"]`, and how many times that of `head_pitch`? *Target: `head_yaw`, more than 3 times.*
 
 # %%
-# Your code
+spread = ...  # channel -> standard deviation
+
+check(spread, lambda: max(spread, key=spread.get) == "head_yaw" and spread["head_yaw"] > 3 * spread["head_pitch"])
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -270,7 +273,6 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # ```python
 # spread = {channel: reached["yaw"][channel].std() for channel in ("head_yaw", "head_roll", "head_x", "head_pitch")}
 # print(spread)
-# assert max(spread, key=spread.get) == "head_yaw" and spread["head_yaw"] > 3 * spread["head_pitch"]
 # ```
 # </details>
 
@@ -280,7 +282,9 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # *Target: below -0.9.*
 
 # %%
-# Your code
+agreement = ...  # a correlation
+
+check(agreement, lambda: agreement < -0.9)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -291,7 +295,6 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # mirrored = replace(near, face=face)
 # agreement = np.corrcoef(el.extract_controls(near)["head_x"], el.extract_controls(mirrored)["head_x"])[0, 1]
 # print(agreement)
-# assert agreement < -0.9
 # ```
 #
 # Everything with a left and a right: x, yaw, roll, tilt, and their velocities; the two wrists change places. Position channels
@@ -303,7 +306,9 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # at either end, less than half of that at 0.2 s? *Target: 0.8 s.*
 
 # %%
-# Your code
+enough_s = ...  # the length of the window
+
+check(enough_s, lambda: enough_s == 0.8)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -312,7 +317,7 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # windows_s = (0.2, 0.4, 0.6, 0.8, 1.0)
 # fastest = [np.abs(slope_of_parabola(times, pitch, window_s))[20:-20].max() for window_s in windows_s]
 # print(np.round(fastest, 1))
-# assert next(w for w, speed in zip(windows_s, fastest, strict=True) if speed < fastest[0] / 2) == 0.8
+# enough_s = next(w for w, speed in zip(windows_s, fastest, strict=True) if speed < fastest[0] / 2)
 # ```
 #
 # A window as long as a whole nod sees it go down and come back, and finds hardly any slope.

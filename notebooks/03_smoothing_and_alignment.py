@@ -38,6 +38,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
+from expotion_lite.exercises import check
 from expotion_lite.smoothing import fill_gaps, frame_times, one_euro, resample, smooth
 
 # %% [markdown]
@@ -310,7 +311,9 @@ print("gaps before:", np.isnan(seen).sum(), "frames, after:", np.isnan(filled).s
 # then? Use `np.ptp(filtered[25:80])`; the truth is 10. *Target: savgol keeps about 9 of 10 degrees, the mean a little less.*
 
 # %%
-# Your code
+kept = ...  # method -> degrees
+
+check(kept, lambda: 8.5 < kept["savgol"] < 9.5 and kept["moving_average"] < kept["savgol"])
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -322,7 +325,6 @@ print("gaps before:", np.isnan(seen).sum(), "frames, after:", np.isnan(filled).s
 #     best = min(tried, key=lambda filtered: abs(jitter(filtered) - 0.4))
 #     kept[method] = np.ptp(best[25:80])
 #     print(method, jitter(best).round(2), kept[method].round(1))
-# assert 8.5 < kept["savgol"] < 9.5 and kept["moving_average"] < kept["savgol"]
 # ```
 # </details>
 
@@ -331,7 +333,9 @@ print("gaps before:", np.isnan(seen).sum(), "frames, after:", np.isnan(filled).s
 # *Target: 180 ms again.*
 
 # %%
-# Your code
+change_ms = ...  # of the error, from its smallest to its largest
+
+check(change_ms, lambda: abs(change_ms - 180) < 1)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -340,8 +344,8 @@ print("gaps before:", np.isnan(seen).sum(), "frames, after:", np.isnan(filled).s
 # n, frames = 150, 1500
 # place = np.arange(frames) * (n - 1) / (frames - 1)
 # error = (0.5 + place) / 5 - (np.arange(frames) + 0.5) / 50
-# print(1000 * np.ptp(error))
-# assert abs(1000 * np.ptp(error) - 180) < 1
+# change_ms = 1000 * np.ptp(error)
+# print(change_ms)
 # ```
 #
 # The corners are always half a feature and half a frame from where they belong: 100 ms - 10 ms at each end. In a longer clip the same error only
@@ -353,7 +357,10 @@ print("gaps before:", np.isnan(seen).sum(), "frames, after:", np.isnan(filled).s
 # or less, a jitter under 0.45 degrees.*
 
 # %%
-# Your code
+cutoff, beta = ..., ...
+
+filtered = measured if beta is ... else one_euro(times, measured, cutoff, beta)
+check(beta, lambda: lag_ms(filtered) <= 30 and jitter(filtered) < 0.45)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -364,9 +371,8 @@ print("gaps before:", np.isnan(seen).sum(), "frames, after:", np.isnan(filled).s
 #     for beta in (0.05, 0.1, 0.2, 0.4):
 #         filtered = one_euro(times, measured, cutoff, beta)
 #         tried.append((jitter(filtered).round(2), lag_ms(filtered), cutoff, beta))
-# best = min(each for each in tried if each[1] <= 30)
-# print("jitter, lag, cutoff, beta:", best)
-# assert best[0] < 0.45
+# *measured_so, cutoff, beta = min(each for each in tried if each[1] <= 30)
+# print("jitter and lag:", measured_so, "at", cutoff, beta)
 # ```
 #
 # `beta` is what buys it: calm while still, quick while moving.

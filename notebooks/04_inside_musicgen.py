@@ -42,6 +42,7 @@ from IPython.display import Audio, display
 import expotion_lite as el
 from expotion_lite import band
 from expotion_lite.decoding import StepDecoder
+from expotion_lite.exercises import check
 from expotion_lite.musicgen import decode, delay, encode, undelay
 from expotion_lite.plots import plot_spectrogram
 from expotion_lite.sampling import Condition, choose, encode_prompts, guidance_rows, sample_codes
@@ -397,7 +398,9 @@ _ = widgets.interact_manual(  # when the button is pressed
 # `share_left(rests[-1])`.*
 
 # %%
-# Your code
+left = ...  # share of the variance
+
+check(left, lambda: left > share_left(rests[-1]))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -409,7 +412,6 @@ _ = widgets.interact_manual(  # when the button is pressed
 # said = sum(table[row] for table, row in zip(tables, slipped, strict=True))
 # left = share_left(vectors[edge:] - said)
 # print(f"{left:.1%} instead of {share_left(rests[-1]):.1%}")
-# assert left > share_left(rests[-1])
 # ```
 #
 # The first table is in its place; the others refine the sound of up to 60 ms ago.
@@ -417,18 +419,20 @@ _ = widgets.interact_manual(  # when the button is pressed
 
 # %% [markdown]
 # **2. Three rows.** With a video the logits are `none + g * (text - none) + v * (both - text)`. On paper, collect the weight of each
-# of the three for *g* = 2 and *v* = 4, then ask `guidance_rows`. *Target: the same weights, and a sum of 1.*
+# of the three for *g* = 2 and *v* = 4. *Target: the weights that `guidance_rows` has, and a sum of 1.*
 
 # %%
-# Your code
+weights = ...  # such as {"none": 0.0, "text": 1.0, "both": 0.0}
+
+settings = el.Settings(guidance=2.0, visual_guidance=4.0)
+check(weights, lambda: weights == guidance_rows(settings, has_video=True) and sum(weights.values()) == 1)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# weights = guidance_rows(el.Settings(guidance=2.0, visual_guidance=4.0), has_video=True)
-# print(weights)
-# assert weights == {"none": 1 - 2.0, "text": 2.0 - 4.0, "both": 4.0} and sum(weights.values()) == 1
+# weights = {"none": 1 - 2.0, "text": 2.0 - 4.0, "both": 4.0}
+# print(sum(weights.values()))
 # ```
 #
 # The sum is 1 for all *g* and *v*: what all three agree on stays as it is.

@@ -45,6 +45,7 @@ from IPython.display import Audio
 import expotion_lite as el
 from expotion_lite import band, data, plots
 from expotion_lite.assets import clip
+from expotion_lite.exercises import check
 from expotion_lite.files import digest_of
 from expotion_lite.metrics import beat_f_measure
 from expotion_lite.musicgen import encode, model_folder
@@ -411,7 +412,9 @@ print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"mi
 # does the memoriser name the key now, over 40 draws? *Target: more than 0.6.*
 
 # %%
-# Your code
+right = ...  # of each draw, the share of keys named rightly
+
+check(right, lambda: np.mean(right) > 0.6)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -424,7 +427,6 @@ print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"mi
 #     guess = remembered(np.append(train, slipped), test)
 #     right.append(np.mean(keys[guess] == keys[test]))
 # print("clean:", scores[2, 0].round(2), "leaking:", np.mean(right).round(2))
-# assert np.mean(right) > 0.6
 # ```
 #
 # Four rows among sixty: a leak need not be large.
@@ -435,7 +437,9 @@ print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"mi
 # that `data.split` drops nothing? *Target: all 12 used.*
 
 # %%
-# Your code
+plan = ...  # [(person, song), ...], both counted from 0
+
+check(plan, lambda: sum(map(len, data.split(recorded(plan)))) == 12)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -445,7 +449,6 @@ print("people:", len(set(ours.performers)), "songs:", len(set(ours.songs)), f"mi
 # train, held_out = data.split(recorded(plan))
 # data.check_split(train, held_out)
 # print(len(train), "to train with,", len(held_out), "held out")
-# assert len(train) + len(held_out) == 12 and set(np.bincount([s for _, s in plan])) == {2}
 # ```
 #
 # Three pairs of people, each with two songs of its own: hold out a pair. Two groups of three with three songs are clean, too, but half

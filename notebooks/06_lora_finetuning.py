@@ -52,6 +52,7 @@ from torch.nn import functional as F
 # %%
 import expotion_lite as el
 from expotion_lite import adapter, data, evaluation, training
+from expotion_lite.exercises import check
 from expotion_lite.generation import load_musician, play, to_audio
 from expotion_lite.metrics import against_others, onset_motion_correlation, onset_strength
 from expotion_lite.musicgen import IGNORED, delay, inputs_and_labels
@@ -466,7 +467,9 @@ for ax, (name, made) in zip(axes, music.items(), strict=True):
 # those in `musicgen.model.decoder` that get one. *Target: at rank 16 the number that PEFT has, `lora`; at rank 4 a quarter of it.*
 
 # %%
-# Your code
+lora_size = ...  # a function of the rank
+
+check(lora_size, lambda: lora_size(16) == lora == 4 * lora_size(4))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -479,7 +482,6 @@ for ax, (name, made) in zip(axes, music.items(), strict=True):
 #
 #
 # print(lora_size(16), lora_size(4))
-# assert lora_size(16) == lora == 4 * lora_size(4)
 # ```
 # </details>
 
@@ -488,7 +490,9 @@ for ax, (name, made) in zip(axes, music.items(), strict=True):
 # person, which one of them, which neither? Guidance asks in three ways (see 04): in which of these? *Target: neither in about 4 %.*
 
 # %%
-# Your code
+neither = ...  # its share
+
+check(neither, lambda: abs(neither - 0.04) < 0.005)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -498,7 +502,7 @@ for ax, (name, made) in zip(axes, music.items(), strict=True):
 # shares = {(w, p): np.mean((words == w) & (person == p)) for w in (True, False) for p in (True, False)}
 # for (w, p), share in shares.items():
 #     print(f"words {w!s:5}  person {p!s:5}  {share:.1%}")
-# assert abs(shares[False, False] - 0.04) < 0.005
+# neither = shares[False, False]
 # ```
 #
 # It asks with neither, with words, and with both; the person alone is asked for when `guidance` is 0. None is new to the model.

@@ -42,6 +42,7 @@ from IPython.display import Audio, Video, display
 
 import expotion_lite as el
 from expotion_lite import plots
+from expotion_lite.exercises import check
 from expotion_lite.metrics import onset_motion_correlation, onset_strength
 from expotion_lite.session import Session, matched
 from expotion_lite.steering import GROUPS, Steering, beats_curve, group_of
@@ -264,7 +265,9 @@ studio
 # `waltzer`. *Target: in her `head_pitch`, the deep nods rise at least 1.5 times as high above the middle as the others do.*
 
 # %%
-# Your code
+waltzer, ratio = ..., ...  # who nods; how many times as high the deep nods rise
+
+check(ratio, lambda: ratio > 1.5)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -277,7 +280,6 @@ studio
 # pitch = np.interp(nods, waltzer.controls.times, waltzer.controls["head_pitch"])
 # ratio = pitch[depths == 1].mean() / pitch[depths == 0.5].mean()
 # print(round(float(ratio), 2))
-# assert ratio > 1.5
 # ```
 # </details>
 
@@ -286,7 +288,14 @@ studio
 # anything but 0, apart from those that say what is missing.*
 
 # %%
-# Your code
+solo = ...  # a function of the group
+
+
+def loud(controls):
+    return {group_of(channel) for channel in controls.channels if controls[channel].any()}
+
+
+check(solo, lambda: loud(solo("head").apply(nodder.controls)) <= {"head", None})
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -294,12 +303,6 @@ studio
 # ```python
 # def solo(group):
 #     return Steering({other: 0.0 for other in GROUPS if other != group})
-#
-#
-# heard = solo("head").apply(nodder.controls)
-# loud = {group_of(channel) for channel in heard.channels if heard[channel].any()}
-# print(loud)
-# assert loud <= {"head", None}
 # ```
 #
 # The flags must stay: a muted arm is one that is not seen, and the model was taught what that looks like.
@@ -310,7 +313,9 @@ studio
 # seconds of music, 20 chunks of 25 frames, without a gap? Search with `gaps`, then work it out on paper. *Target: both agree within 0.02 s.*
 
 # %%
-# Your code
+enough, expected = ..., ...  # seconds: searched for, worked out
+
+check(enough, lambda: abs(enough - expected) < 0.02)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -320,7 +325,6 @@ studio
 # enough = next(lead for lead in np.arange(0, 6, 0.01) if gaps(arrivals, 0.5, lead) == 0)
 # expected = 19 * (25 / 40 - 0.5)  # the clock starts with the first chunk; each of the others loses an eighth of a second
 # print(round(float(enough), 2), expected)
-# assert abs(enough - expected) < 0.02
 # ```
 #
 # The lead grows with the length of the music. A model that is slower than real time cannot play on forever.

@@ -47,6 +47,7 @@ from scipy.stats import binom, binomtest
 import expotion_lite as el
 from expotion_lite import evaluation, experiments, metrics
 from expotion_lite.assets import clip
+from expotion_lite.exercises import check
 from expotion_lite.generation import finish, load_musician, play, to_audio
 from expotion_lite.session import matched
 
@@ -490,7 +491,9 @@ assert enough == 37
 # F-measure, with interval and p. *Target: a mean below that of `difference`.*
 
 # %%
-# Your code
+blind = ...  # for each person, own less others
+
+check(blind, lambda: blind.mean() < difference.mean())
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -501,7 +504,6 @@ assert enough == 37
 # blind_table = evaluation.score(unseeing, rate, pieces, controls)["beat F-measure"]
 # blind = np.subtract(*metrics.against_others(blind_table))
 # print(blind.mean(), metrics.bootstrap_interval(blind), flip_test(blind, all_signs(n_people)))
-# assert blind.mean() < difference.mean()
 # ```
 # </details>
 
@@ -511,7 +513,9 @@ assert enough == 37
 # of the people. How often does it reach `own.mean()`? *Target: the mean of these means is within 0.01 of `table.mean()`.*
 
 # %%
-# Your code
+handed_out = ...  # 10,000 mean scores
+
+check(handed_out, lambda: abs(handed_out.mean() - table.mean()) < 0.01)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -520,7 +524,6 @@ assert enough == 37
 # rng = np.random.default_rng(0)
 # handed_out = np.array([table[np.arange(n_people), rng.permutation(n_people)].mean() for _ in range(10_000)])
 # print("p =", (1 + (handed_out >= own.mean() - 1e-9).sum()) / 10_001)
-# assert abs(handed_out.mean() - table.mean()) < 0.01
 # ```
 #
 # A random order gives everybody their own music once in ten times, hence the whole table's mean. The order as it was counts as

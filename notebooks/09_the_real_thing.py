@@ -52,6 +52,7 @@ from IPython.display import Audio
 # %%
 import expotion_lite as el
 from expotion_lite import band, data, plots, training
+from expotion_lite.exercises import check
 from expotion_lite.musicgen import encode, model_folder
 
 # %% [markdown]
@@ -497,7 +498,9 @@ for seconds in (30, 10):
 # least three times as many with checkpointing.*
 
 # %%
-# Your code
+fits = ...  # checkpointing (False, True) -> windows
+
+check(fits, lambda: fits[True] >= 3 * fits[False])
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -507,7 +510,6 @@ for seconds in (30, 10):
 # for checkpointing in (False, True):
 #     fits[checkpointing] = max(n for n in range(1, 300) if training_gb(n, 10, checkpointing).sum() < 15)
 # print(fits)
-# assert fits[True] >= 3 * fits[False]
 # ```
 # </details>
 
@@ -516,7 +518,9 @@ for seconds in (30, 10):
 # steps a second could a T4 make at most? *Target: 6 to 7 GB; more than 50.*
 
 # %%
-# Your code
+large_gb, fastest = ..., ...  # GB, steps a second
+
+check(fastest, lambda: 6 < large_gb < 7 and fastest > 50)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -525,7 +529,6 @@ for seconds in (30, 10):
 # large_gb = 2 * (48 * 16 * 2048**2 + 2 * codebooks * rows * 2048) / 1e9
 # fastest = 320e9 / (2 * (48 * 12 * 2048**2 + codebooks * rows * 2048))
 # print(f"{large_gb:.1f} GB, at most {fastest:.0f} steps a second")
-# assert 6 < large_gb < 7 and fastest > 50
 # ```
 # </details>
 

@@ -6,7 +6,7 @@ the badge in its first cell, and the code cell after it.
     python tools/notebooks.py [NAME ...]
 
 Run it after editing a notebook's .py: `make notebooks`. A lesson is the one source of its solutions too:
-`solutions/NAME.ipynb` is its code with every exercise solved, as the lesson's folded answers solve it.
+`solutions/NAME.ipynb` is its code with every exercise solved, as the lesson's folded answers solve it, and checked.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if "google.colab" in sys.modules and not os.path.exists("matplotlibrc"):
         subprocess.run([*clone.split(), "{repository}", "expotion-lite"], check=True)
     runpy.run_path("expotion-lite/tools/colab.py", run_name="__main__")
 """
-TO_DO = "# Your code"
 HEADER = """# Solutions: {title}
 
 Made from [the lesson](../{name}.ipynb) by `make notebooks`; to change it, change the lesson. Its code comes first,
 because the solutions build on it. They end with the exercises' targets, checked."""
+TO_DO = re.compile(r"\w+(, \w+)* = \.\.\.")  # begins an exercise's cell, which a blank line parts from its check
 ANSWER = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)\n```", re.DOTALL)
 
 
@@ -91,7 +91,7 @@ def update(script: Path) -> Path:
 
 
 def solutions_of(script: Path) -> NotebookNode:
-    """A lesson with its exercises solved: its headings, its code, and the answers where the learner's code would be.
+    """A lesson with its exercises solved: its headings, its code, and the answers in the place of the dots.
 
     Raises:
         ValueError: an exercise is not followed by a solution in Python.
@@ -104,11 +104,11 @@ def solutions_of(script: Path) -> NotebookNode:
         if cell.source.startswith("## Quiz"):
             break
         exercising |= cell.source.startswith("## Exercises")
-        if cell.cell_type == "code" and cell.source.strip() == TO_DO:
+        if cell.cell_type == "code" and TO_DO.match(cell.source):
             answer = ANSWER.search(after.source)
             if not answer:
                 raise ValueError(f"{script.name}: an exercise has no solution in the cell that follows it.")
-            cells.append(new_code_cell(answer[1]))
+            cells.append(new_code_cell(answer[1] + "\n\n" + cell.source.partition("\n\n")[2]))
         elif cell.cell_type == "code" and COLAB_TAG not in cell.metadata.get("tags", ()):
             cells.append(new_code_cell(cell.source))
         elif exercising and not ANSWER.search(cell.source):

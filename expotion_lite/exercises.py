@@ -1,0 +1,33 @@
+"""What stands at the end of an exercise's cell in the lessons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def check(answer: object, reached: Callable[[], bool]) -> None:
+    """Say whether an exercise's target is reached.
+
+    Args:
+        answer: what was worked out; dots (`...`) if nothing was yet: then only that is said.
+        reached: asked whether it is right.
+
+    Raises:
+        AssertionError: the target is not reached.
+
+    Example:
+        >>> answer = ...
+        >>> check(answer, lambda: answer == 42)
+        Not tried yet: put your answer in the place of the dots, and run this cell again.
+        >>> answer = 42
+        >>> check(answer, lambda: answer == 42)
+        The target is reached.
+
+    Notebook: notebooks/00_start_here
+    """
+    if answer is ...:
+        print("Not tried yet: put your answer in the place of the dots, and run this cell again.")
+        return
+    if not reached():
+        raise AssertionError("Not there yet: this answer misses the target that stands above the cell.")
+    print("The target is reached.")
