@@ -50,7 +50,6 @@ from expotion_lite.files import digest_of
 from expotion_lite.metrics import beat_f_measure
 from expotion_lite.musicgen import encode, model_folder
 from expotion_lite.performer import draw_performer, perform, to_landmarks
-from expotion_lite.recordings import RecordedFolder
 
 # %% [markdown]
 # ## 1. One example
@@ -395,6 +394,8 @@ for name in ("anna", "ben"):
     el.mux_audio(silent, audio[: 4 * musicgen.sample_rate], musicgen.sample_rate, films / name / "song.mp4")
 
 # %%
+from expotion_lite.recordings import RecordedFolder
+
 for state in ("cold", "warm"):
     start = time.perf_counter()
     ours = RecordedFolder(films).examples(musicgen)
