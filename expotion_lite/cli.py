@@ -248,7 +248,7 @@ def run_studio(options: argparse.Namespace) -> None:
     code = serve_studio(options.recordings, model=options.model, adapter=adapter, port=options.port,
                         browser=not options.no_browser)  # fmt: skip
     if code:
-        raise ExpotionError(f"JupyterLab ended with exit code {code}; what it printed says why.")
+        raise ExpotionError(f"Voila ended with exit code {code}; what it printed says why.")
 
 
 def run_finetune(options: argparse.Namespace) -> None:

@@ -14,11 +14,15 @@ from pathlib import Path
 from .errors import ExpotionError
 
 ADDRESS = "127.0.0.1"  # nobody else's computer reaches it
+# Voila's page asks a server elsewhere for icons, which the studio does without: browsers load nothing from elsewhere.
+POLICY = (
+    f"default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; connect-src 'self' blob: data: ws://{ADDRESS}:*"
+)
+SETTINGS = {"Voila": {"tornado_settings": {"headers": {"Content-Security-Policy": POLICY}}}}
 INTRODUCTION = """# The studio
 
-Click into the cell below and press **Shift + Enter**.
-To end, close this page and press Ctrl+C twice in the terminal.
-"""
+When this page is closed or loaded anew, takes that were not exported are gone; recordings stay. To end, press Ctrl+C in
+the terminal."""
 
 
 def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
@@ -39,9 +43,12 @@ def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
 
 
 def command(notebook: Path, port: int, browser: bool) -> list[str]:
-    """What starts JupyterLab at a notebook, for this computer only."""
-    options = [f"--ip={ADDRESS}", f"--port={port}", f"--ServerApp.root_dir={notebook.parent}"]
-    return [sys.executable, "-m", "jupyterlab", *options, *([] if browser else ["--no-browser"]), str(notebook)]
+    """What serves a notebook as a page that runs by itself (Voila), for who has its address on this computer only.
+
+    To be run in the notebook's folder, where `SETTINGS` are.
+    """
+    options = [f"--Voila.ip={ADDRESS}", f"--port={port}", "--token", "--show_tracebacks=True"]
+    return [sys.executable, "-m", "voila", *options, *([] if browser else ["--no-browser"]), notebook.name]
 
 
 def serve_studio(
@@ -52,7 +59,7 @@ def serve_studio(
     port: int = 8888,
     browser: bool = True,
 ) -> int:
-    """Open the studio in the browser and stay until it is ended. Returns JupyterLab's exit code.
+    """Open the studio in the browser and stay until it is ended. Returns Voila's exit code.
 
     Args:
         folder: where recordings go. model, adapter: see `expotion_lite.generate`.
@@ -60,10 +67,10 @@ def serve_studio(
         browser: whether to open one; if not, the address is printed.
 
     Raises:
-        ExpotionError: JupyterLab is not installed, or `folder` is a file.
+        ExpotionError: Voila is not installed, or `folder` is a file.
     """
-    if find_spec("jupyterlab") is None or find_spec("anywidget") is None:
-        raise ExpotionError('The studio needs JupyterLab: pip install "expotion-lite[notebooks]".')
+    if find_spec("voila") is None or find_spec("anywidget") is None:
+        raise ExpotionError('The studio\'s page needs Voila: pip install "expotion-lite[notebooks]".')
     place = Path(folder).expanduser().absolute()
     if place.is_file():
         raise ExpotionError(f"{folder} is a file; name a folder for the recordings.")
@@ -71,6 +78,7 @@ def serve_studio(
     try:
         notebook = page / "studio.ipynb"
         notebook.write_text(studio_notebook(place, model, adapter), encoding="utf-8")
-        return subprocess.run(command(notebook, port, browser), check=False).returncode
+        (page / "voila.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+        return subprocess.run(command(notebook, port, browser), cwd=page, check=False).returncode
     finally:
         shutil.rmtree(page, ignore_errors=True)

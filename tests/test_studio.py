@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from expotion_lite.metrics import onset_strength
 from expotion_lite.video import probe, read_audio, read_frames, write_video
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BARE = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+ALLOWED = "--use-fake-ui-for-media-stream"  # whoever asks for the camera gets it
 ROOT = Path(__file__).resolve().parent.parent
 CELL = """\
 from expotion_lite.widgets import Studio
@@ -52,17 +55,15 @@ def page(tmp_path_factory):
     server = _serve(folder, port)
     camera = [
         "--host-resolver-rules=MAP class.example 127.0.0.1",
-        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream", ALLOWED,
         f"--use-file-for-fake-video-capture={folder / 'camera.y4m'}",
         f"--use-file-for-fake-audio-capture={folder / 'room.wav'}",
     ]  # fmt: skip
     try:
         with sync_api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", *camera]
-            )
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*BARE, *camera])
             page = browser.new_page(viewport={"width": 1060, "height": 1200})
-            page.folder, page.said, page.asked, page.port = folder, [], [], port
+            page.folder, page.said, page.asked, page.port, page.chromium = folder, [], [], port, playwright.chromium
             page.on("request", lambda request: page.asked.append(request.url))
             page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
             page.goto(f"http://127.0.0.1:{port}/lab/tree/studio.ipynb?reset")
@@ -405,24 +406,71 @@ def test_forty_megabytes_arrive_whole(page):
     arrived.unlink()
 
 
-def test_a_refused_camera_is_explained_and_nothing_broke_in_the_browser(page):
-    page.evaluate("""() => { navigator.mediaDevices.getUserMedia = () =>
-        Promise.reject(new DOMException('no', 'NotAllowedError')); }""")
-    page.get_by_role("tab", name="Camera or upload").click()
-    _press(page, "Record")
-    page.wait_for_selector(".el-recorder .el-note.el-bad:has-text('refused')", timeout=10_000)
-    page.set_input_files(".el-recorder .el-file", page.folder / "short.mp4")  # the rest goes on working
-    _status(page, "Ready")
-    elsewhere = [u for u in page.asked if not u.startswith((f"http://127.0.0.1:{page.port}/", "blob:", "data:"))]
-    assert not elsewhere, "nothing leaves the machine"
-    assert not [text for text in page.said if "expotion" in text.lower() or "anywidget" in text.lower()], page.said
+def test_a_refused_camera_is_explained_and_the_rest_goes_on_working(page):
+    """In a browser whose user allows nothing."""
+    strict = page.chromium.launch(executable_path=CHROMIUM, args=[*BARE, "--use-fake-device-for-media-stream"])
+    try:
+        refused = strict.new_page(viewport={"width": 1060, "height": 1200})
+        _run_far(refused, f"http://127.0.0.1:{page.port}")
+        refused.get_by_role("button", name="Record", exact=True).click()
+        refused.wait_for_selector(".el-recorder .el-note.el-bad:has-text('refused')", timeout=20_000)
+        refused.set_input_files(".el-recorder .el-file", page.folder / "short.mp4")
+        _status(refused, "Ready")
+    finally:
+        strict.close()
 
 
 def test_plain_http_over_a_network_has_no_camera_and_says_what_to_do(page):
     far = page.context.browser.new_page(viewport={"width": 1060, "height": 1200})
-    far.goto(f"http://class.example:{page.port}/lab/tree/far.ipynb?reset")
-    far.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=90_000)
-    far.evaluate(READY)
+    _run_far(far, f"http://class.example:{page.port}")
     far.wait_for_selector(".el-recorder .el-note:has-text('plain http')", timeout=90_000)
     assert far.locator(".el-recorder .el-record").is_disabled() and far.locator(".el-recorder .el-file").is_enabled()
     far.close()
+
+
+def _run_far(page, address):
+    """Open another notebook with a studio, and run it."""
+    page.goto(f"{address}/lab/tree/far.ipynb?reset")
+    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=90_000)
+    page.evaluate(READY)
+    page.wait_for_selector(".el-recorder .el-note", state="attached", timeout=90_000)
+
+
+def test_the_command_opens_a_studio_that_runs_by_itself_for_who_has_its_address(page):
+    port = _free_port()
+    words = [sys.executable, "-m", "expotion_lite", "studio", "--no-browser", "--port", str(port)]
+    environment, log = os.environ | {"PYTHONPATH": str(ROOT)}, page.folder / "command.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            words, cwd=page.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        for _ in range(240):
+            if "token=" in log.read_text():
+                break
+            time.sleep(0.25)
+        address = next(word for word in log.read_text().split() if "token=" in word)
+        stranger = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+        assert "/login" in stranger.url and "Studio" not in stranger.read().decode()
+        alone = page.context.browser.new_page(viewport={"width": 1060, "height": 1200})
+        loaded = []
+        alone.on("requestfinished", lambda request: loaded.append(request.url))
+        alone.goto(address)
+        alone.wait_for_selector(".el-studio .el-recorder button.el-record", timeout=90_000)
+        alone.get_by_role("tab", name="File or clip").click()
+        alone.get_by_placeholder("a path on this machine").fill("short.mp4")
+        _press(alone, "Open")
+        _status(alone, "Ready")
+        _press(alone, "Generate")
+        _status(alone, "Kept as", 120)
+        assert not [url for url in loaded if not url.startswith((f"http://127.0.0.1:{port}/", "blob:", "data:"))]
+        alone.close()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def test_nothing_left_the_machine_and_nothing_broke_in_the_browser(page):
+    elsewhere = [u for u in page.asked if not u.startswith((f"http://127.0.0.1:{page.port}/", "blob:", "data:"))]
+    assert not elsewhere
+    assert not [text for text in page.said if "expotion" in text.lower() or "anywidget" in text.lower()], page.said
