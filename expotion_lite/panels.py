@@ -35,18 +35,16 @@ class SourcePanel(ipw.VBox):
 
     def __init__(self, folder: Path) -> None:
         self.recorder = Recorder(folder)
-        self.folder = ipw.Text(str(folder), description="keep it in", style=NARROW, layout=WIDE)
-        self.performer = ipw.Text("me", description="who", style=NARROW)
-        self.title = ipw.Text("take", description="called", style=NARROW)
-        self.caption = ipw.Text(
-            "", description="caption", placeholder="what the music is like", style=NARROW, layout=WIDE
-        )
+        self.folder = _text(str(folder), description="keep it in", style=NARROW, layout=WIDE)
+        self.performer = _text("me", description="who", style=NARROW)
+        self.title = _text("take", description="called", style=NARROW)
+        self.caption = _text("", description="caption", placeholder="what the music is like", style=NARROW, layout=WIDE)
         self.backing = ipw.Dropdown(
             options=[SILENCE, "clicks", *(f"the band: {style}" for style in STYLES)],
             description="move to", style=NARROW,
         )  # fmt: skip
         self.bpm = ipw.BoundedIntText(100, 30, 240, description="clicks a minute", style=NARROW)
-        self.path = ipw.Text(
+        self.path = _text(
             "", placeholder="a path on this machine, for example me.mp4", description="video", style=NARROW,
             layout=ipw.Layout(width="70%"),
         )  # fmt: skip
@@ -102,7 +100,7 @@ class SteerPanel(ipw.VBox):
 
     def __init__(self) -> None:
         known = Settings()
-        self.prompt = ipw.Text(PROMPTS[0], description="prompt", style=NARROW, layout=WIDE)
+        self.prompt = _text(PROMPTS[0], description="prompt", style=NARROW, layout=WIDE)
         self.examples = ipw.Dropdown(
             options=[("choose an example", ""), *zip(PROMPTS, PROMPTS, strict=True)],
             description="or one of these",
@@ -229,10 +227,10 @@ class TakesPanel(ipw.VBox):
         self.a = ipw.Dropdown(options=[], description="A", layout=ipw.Layout(width="46%"))
         self.b = ipw.Dropdown(options=[], description="B", layout=ipw.Layout(width="46%"))
         self.compare = ipw.Button(description="Compare A and B", layout=FITTING)
-        self.stem = ipw.Text("out/my_take", description="save A as", style=NARROW, layout=ipw.Layout(width="60%"))
+        self.stem = _text("out/my_take", description="save A as", style=NARROW, layout=ipw.Layout(width="60%"))
         self.overwrite = ipw.Checkbox(False, description="replace", indent=False, layout=ipw.Layout(width="90px"))
         self.export = ipw.Button(description="Export", layout=FITTING)
-        self.recipe = ipw.Text("out/my_take.json", description="settings", style=NARROW, layout=ipw.Layout(width="60%"))
+        self.recipe = _text("out/my_take.json", description="settings", style=NARROW, layout=ipw.Layout(width="60%"))
         self.rebuild = ipw.Button(description="Make it anew", layout=FITTING)
         super().__init__([
             _title(5, "Takes"), ipw.HBox([self.a, self.b]),
@@ -254,9 +252,9 @@ class ListeningPanel(ipw.VBox):
 
     def __init__(self) -> None:
         self.which = ipw.SelectMultiple(options=[], description="takes", style=NARROW, layout=WIDE, rows=4)
-        self.listener = ipw.Text("me", description="who listens", style=NARROW)
+        self.listener = _text("me", description="who listens", style=NARROW)
         self.rounds = ipw.BoundedIntText(3, 1, MOST_ROUNDS, description="rounds", style=NARROW)
-        self.place = ipw.Text("out/listening.csv", description="keep it in", style=NARROW, layout=WIDE)
+        self.place = _text("out/listening.csv", description="keep it in", style=NARROW, layout=WIDE)
         self.begin = ipw.Button(description="Begin a blind test", layout=FITTING)
         self.asked = ipw.HTML()
         self.again = ipw.Button(description="Hear it again", layout=FITTING)
@@ -330,6 +328,15 @@ def ratings_table(ratings: list[Rating]) -> str:
         f"<table class='el-scores'><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
         f"<p class='el-hint'>{said}</p>"
     )
+
+
+def _text(value: str = "", **options: object) -> ipw.Text:
+    """A field whose text goes to Python when one leaves it.
+
+    Letter by letter, a button that is pressed next would overtake the last of them: ipywidgets holds back new values
+    until Python has dealt with those before, but no clicks.
+    """
+    return ipw.Text(value, continuous_update=False, **options)
 
 
 def _slider(name: str, value: float, low: float, high: float, step: float) -> ipw.FloatSlider:

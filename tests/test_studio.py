@@ -304,7 +304,7 @@ def test_cancel_stops_within_a_second_and_keeps_what_was_made(page):
 
 
 NAMELESS = """() => [...document.querySelector(".el-studio")
-        .querySelectorAll("button, input, select, textarea, canvas, [role=tab]")]
+        .querySelectorAll("button, input, select, textarea, canvas, [role=tab], [role=slider], [contenteditable]")]
     .filter((part) => part.offsetParent !== null && !part.closest("[aria-hidden=true]"))
     .filter((part) => !(part.getAttribute("aria-label") || part.title || part.textContent.trim() ||
                         [...(part.labels || [])].some((label) => label.textContent.trim())))
@@ -436,7 +436,7 @@ def _run_far(page, address):
     page.wait_for_selector(".el-recorder .el-note", state="attached", timeout=90_000)
 
 
-def test_the_command_opens_a_studio_that_runs_by_itself_for_who_has_its_address(page):
+def test_the_command_opens_a_studio_that_runs_by_itself_and_works_by_keyboard(page):
     port = _free_port()
     words = [sys.executable, "-m", "expotion_lite", "studio", "--no-browser", "--port", str(port)]
     environment, log = os.environ | {"PYTHONPATH": str(ROOT)}, page.folder / "command.log"
@@ -457,17 +457,40 @@ def test_the_command_opens_a_studio_that_runs_by_itself_for_who_has_its_address(
         alone.on("requestfinished", lambda request: loaded.append(request.url))
         alone.goto(address)
         alone.wait_for_selector(".el-studio .el-recorder button.el-record", timeout=90_000)
-        alone.get_by_role("tab", name="File or clip").click()
-        alone.get_by_placeholder("a path on this machine").fill("short.mp4")
-        _press(alone, "Open")
+        _tab_to(alone, "Camera or upload")  # from here on with the keyboard alone
+        alone.keyboard.press("ArrowRight")
+        alone.keyboard.press("Enter")
+        _tab_to(alone, "video")
+        alone.keyboard.type("short.mp4")
+        _tab_to(alone, "Open")
+        alone.keyboard.press("Enter")
         _status(alone, "Ready")
-        _press(alone, "Generate")
+        reached = _tab_to(alone, "Generate")
+        assert {"prompt", "words count", "movement counts", "seed"} <= set(reached), reached
+        alone.keyboard.press("Enter")
         _status(alone, "Kept as", 120)
         assert not [url for url in loaded if not url.startswith((f"http://127.0.0.1:{port}/", "blob:", "data:"))]
         alone.close()
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
+
+
+NAME = """() => {
+    const part = document.activeElement, label = part.labels?.[0]?.textContent.trim();
+    return part.getAttribute("aria-label") || label || part.placeholder?.trim() || part.textContent.trim().slice(0, 40);
+}"""
+
+
+def _tab_to(page, name):
+    """Press Tab until what has the focus is called so. Returns the names on the way."""
+    passed = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        passed.append(page.evaluate(NAME))
+        if passed[-1].startswith(name):
+            return passed
+    raise AssertionError(passed)
 
 
 def test_nothing_left_the_machine_and_nothing_broke_in_the_browser(page):

@@ -125,6 +125,15 @@ class Engine {
   }
 }
 
+/** Call the handle and the number of each slider as its label says: ipywidgets leaves them without a name. */
+function nameSliders(studio) {
+  for (const slider of studio?.querySelectorAll(".widget-slider:not([data-named])") ?? []) {
+    const parts = slider.querySelectorAll(".noUi-handle, .ui-slider-handle, [contenteditable]");
+    for (const part of parts) part.setAttribute("aria-label", slider.querySelector(".widget-label")?.textContent ?? "");
+    if (parts.length) slider.dataset.named = "yes";
+  }
+}
+
 export default () => {
   let engine; // made before any view, so that chunks which come early are not lost
   return {
@@ -207,6 +216,7 @@ export default () => {
           shown = now;
           const text = say();
           if (note.textContent !== text) note.textContent = text;
+          nameSliders(el.closest(".el-studio"));
         }
       }
       const seek = (event) => {
