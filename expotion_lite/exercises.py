@@ -9,11 +9,11 @@ def check(answer: object, reached: Callable[[], bool]) -> None:
     """Say whether an exercise's target is reached.
 
     Args:
-        answer: what was worked out; dots (`...`) if nothing was yet: then only that is said.
+        answer: what was worked out, or a tuple of it; where dots (`...`) are left, only that is said.
         reached: asked whether it is right.
 
     Raises:
-        AssertionError: the target is not reached.
+        AssertionError: the target is not reached, or the answer has another form.
 
     Example:
         >>> answer = ...
@@ -25,9 +25,13 @@ def check(answer: object, reached: Callable[[], bool]) -> None:
 
     Notebook: notebooks/00_start_here
     """
-    if answer is ...:
+    if any(part is ... for part in (answer if isinstance(answer, tuple) else (answer,))):
         print("Not tried yet: put your answer in the place of the dots, and run this cell again.")
         return
-    if not reached():
+    try:
+        right = reached()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise AssertionError(f"This answer has another form than is asked for beside the dots ({error}).") from None
+    if not right:
         raise AssertionError("Not there yet: this answer misses the target that stands above the cell.")
     print("The target is reached.")

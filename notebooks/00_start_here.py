@@ -77,7 +77,7 @@ Video("out/start.mp4", embed=True, width=320)
 # **Explain.** Four things happened:
 #
 # 1. **Landmarks:** points on the face and the upper body were found in every frame.
-# 2. **Controls:** they became named curves, such as `head_pitch` or `smile`, 50 values a second.
+# 2. **Controls:** these became named curves, such as `head_pitch` or `smile`, 50 values a second.
 # 3. **Codes:** a music model wrote 50 small groups of numbers a second, one after the other, led by the words and by the
 #    curves. Words are to set style, instruments and mood; movements, when things happen and how strongly.
 # 4. **Sound:** a decoder turned the codes into audio, and the audio went under the video.
@@ -100,7 +100,7 @@ figure = plots.plot_landmark_strip(video, take.landmarks, 3)
 
 # %%
 print("face     ", take.landmarks.face.shape, "frames, points, x y z")
-print("scores   ", take.landmarks.blendshapes.shape, "frames, expressions")
+print("smile ...", take.landmarks.blendshapes.shape, "frames, expressions, each with a score")
 print("body     ", take.landmarks.body.shape, "frames, points, x y z and visibility")
 
 # %% [markdown]
@@ -122,8 +122,8 @@ ax = plots.plot_controls(take.controls)
 print(len(take.controls.channels), "channels in all, some of them here")
 
 # %% [markdown]
-# **Look:** `head pitch` goes up when the chin goes down. `pulse` has a bump where the movement that leads turns; here that is
-# the nod, at its lowest point. `motion energy` is how much moves. Find the moment when the brows go up highest, then find it
+# **Look:** `head pitch` goes up when the chin goes down. `pulse` has a bump where the liveliest movement of the time turns; here
+# that is the nod, at its lowest point. `motion energy` is how much moves. Find the moment when the brows go up highest, then find it
 # in the video.
 #
 # Now count the bumps, and compare with your prediction.
@@ -134,7 +134,7 @@ print(len(nods), "nods, one every", round(float(np.median(np.diff(nods))), 2), "
 
 # %% [markdown]
 # **Explain.** 100 beats a minute are one every 60 / 100 = 0.6 s, and 10 / 0.6 is 16.7: sixteen or seventeen, depending on
-# where the clip begins. The last nod of this one is cut off by the end.
+# where the clip begins. The last nod of this one is cut off by the end, and not counted.
 
 # %% [markdown]
 # ## 5. One time axis
@@ -167,7 +167,7 @@ print("loudness (root mean square) before 4 s", round(before.std(), 3), "and aft
 # ## 6. Change one thing
 #
 # The same words, the same seed for everything that is left to chance, but the model may not look at her:
-# `visual_guidance=0`.
+# `visual_guidance=0`. (The take above had 6, the default; `guidance` is how strongly the words count, 3 by default.)
 #
 # **Predict:** what stays, what changes?
 
@@ -193,7 +193,7 @@ for ax, each, name in [(axes[0], take, "first take"), (axes[1], other, f"changed
 # Eyes find patterns in anything, so let a number look as well: the correlation of the onset strength with her pulse, at the
 # best shift of up to 0.1 s, because people nod a little early or late. A number alone says little, because any music with a beat
 # fits anybody's nods a little. So the same music is also held against twenty **strangers**, synthetic people who moved to
-# other music. This comparison is the *control experiment*.
+# other music. Such a comparison is called a *control experiment*, which has nothing to do with the curves called controls.
 
 # %%
 from expotion_lite.data import synthetic_pair
@@ -220,7 +220,7 @@ for row, each in enumerate([other, take]):
 # %% [markdown]
 # **Explain.** A diamond to the right of the grey dots says: this music fits her better than it fits others. If that holds
 # for the first take and not for the one that could not see her, this pair speaks for seeing. One pair can be luck, good or
-# bad. For a second, run the section with `change = {"seed": 1}`, then with `{"seed": 1, "visual_guidance": 0.0}`, and note the row
+# bad. For a second pair, run the section with `change = {"seed": 1}`, then with `{"seed": 1, "visual_guidance": 0.0}`, and note the row
 # *changed* each time: does it say the same? What holds over many people and songs is in the
 # [README](../README.md#what-to-expect).
 
@@ -228,7 +228,7 @@ for row, each in enumerate([other, take]):
 # ## Exercises
 #
 # In each, put your answer in the place of the dots, with as many lines before it as you like; `check` says whether the target
-# is reached. The other lessons do it the same way.
+# is reached; an `AssertionError` only means *not yet*. The other lessons do it the same way.
 #
 # **1. The eyebrows.** At which second are her brows highest (`take.controls["brows_up"]`, `take.controls.times`)? Show
 # that moment with `plots.plot_landmark_strip(video, take.landmarks, [...])`. *Target: between 1.5 and 1.9 s.*
@@ -310,7 +310,7 @@ check(equal, lambda: equal[0] == 1 and equal[1] < 0.5)
 # <details><summary>Answers</summary>
 #
 # - (a) No: the words still lead, as you heard.
-# - (b) **Right.** What seeing her would have changed is weighed with 0. With 1 it counts as in training, with more it is
+# - (b) **Right.** The change that seeing her makes is multiplied by 0. With 1 it counts as in training, with more it is
 #   exaggerated.
 # - (c) No: that would take a negative weight, which is refused.
 # </details>
@@ -320,7 +320,7 @@ check(equal, lambda: equal[0] == 1 and equal[1] < 0.5)
 #
 # - A video becomes landmarks, landmarks become controls, controls and words become codes, codes become sound.
 # - Controls, onsets and spectrogram on one time axis show whether music and movement meet.
-# - Comparing needs one change at a time, the same seed, and other people as a control.
+# - Comparing needs one change at a time, the same seed, and other people to compare with.
 #
 # ## Limits
 #

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Controls: from points to curves that mean something
 #
-# A nod is a nod, whether somebody fills the picture or sits at the back of the room, whether they nod by two degrees or by twenty.
+# A nod is a nod, whether somebody fills the picture or sits at the back of the room, whether they nod by five degrees or by twenty.
 # Points know nothing of that. Here they become named curves, *controls*, and you build the four steps on the way by hand: divide
 # by the body, take the speed, sum up the energy, scale to the person.
 #
@@ -77,7 +77,7 @@ ax = plots.plot_controls(controls, ["head_pitch", "head_pitch_velocity", "head_p
 
 # %% [markdown]
 # **Look:** one movement, four readings of it. The *position* says where the chin is, the *velocity* how fast and which way, the
-# *energy* how much is going on, and the *pulse* when it turns: a nod, at its lowest point. `smile` stays still. What follows builds
+# *energy* how much is going on, and the *pulse* when it turns; of a nod, the lowest point. `smile` stays still. What follows builds
 # the first three.
 
 # %% [markdown]
@@ -129,7 +129,7 @@ assert abs(pixels - 2) < 0.1 and abs(body - 1) < 0.05
 #
 # Speed is the slope. The obvious way, the difference of neighbours, adds the noise of two points and divides by a small time.
 #
-# **Predict:** points tremble by a fraction of a pixel here. Will the difference still look like the nods' speed?
+# **Predict:** the angle trembles by a fraction of a degree here. Will the difference still look like the nods' speed?
 
 # %%
 pitch = nodding.head_pose[:, 0].astype(float)
@@ -169,8 +169,8 @@ assert np.allclose(by_hand[inside], library[inside], atol=1e-6)
 # %% [markdown]
 # ## 4. Energy
 #
-# How much is going on, whichever way it goes: the root of the mean squared speed over a moment. The channel is in the person's own
-# range and has 50 values a second, so the two are compared by their correlation.
+# How much is going on, whichever way it goes: the root of the mean squared speed over a moment. The channel is scaled, as section 5
+# will show, and has 50 values a second, so the two are compared by their correlation.
 
 # %%
 energy = np.sqrt(moving_average(times, by_hand**2, 0.3))
@@ -205,8 +205,9 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 
 # %% [markdown]
 # **Explain.** Divided by their own range (the 95th percentile of how far they go), the two who nod look alike. So does the third,
-# whose *noise* has become a movement as large as a nod. A floor prevents that: nobody is scaled up as if less than 4 degrees were all
-# they have. Nods of 4 degrees from top to bottom go 2 either side of the middle: half the floor, so they count half.
+# whose *noise* has become a movement as large as a nod. A floor prevents that: nothing is divided by less than 4 degrees. Nods of
+# 4 degrees from top to bottom go 2 either side of the middle: half the floor, so they count half; nods under about 3 degrees give no
+# pulse at all.
 #
 # This costs something, too: *how large* somebody moves compared with others is gone. What is left is how large they move now compared
 # with themselves.
@@ -238,7 +239,7 @@ _ = figure.colorbar(image, label="spread of the channel (own range)")
 # %% [markdown]
 # **Look** along the rows: most movements light up the channel called like them, `pulse`, and dimly `motion energy`, which is high
 # all the time here: the table shows how much a channel varies. Then look for lights where you did not expect any. `bob` moves the
-# head *and* the shoulders, because a body is connected. Does a nod also move the head down?
+# head *and* the shoulders, because a body is connected.
 
 # %% [markdown]
 # Now choose one yourself. The pulse marks the turns of the movement that *leads*: the liveliest of head, shoulders and hands within
@@ -263,7 +264,7 @@ _ = widgets.interact(show, movement=widgets.Dropdown(options=movements, descript
 # deviation in `reached["yaw"]`, and how many times that of `head_pitch`? *Target: `head_yaw`, more than 3 times.*
 
 # %%
-spread = ...  # channel -> standard deviation
+spread = ...  # a dictionary of the four: channel -> standard deviation
 
 check(spread, lambda: max(spread, key=spread.get) == "head_yaw" and spread["head_yaw"] > 3 * spread["head_pitch"])
 
@@ -302,13 +303,13 @@ check(agreement, lambda: agreement < -0.9)
 # </details>
 
 # %% [markdown]
-# **3. A longer window.** Fit the parabola over 0.2, 0.4, 0.6, 0.8 and 1.0 s. From which on is the largest speed, without 20 samples
-# at either end, less than half of that at 0.2 s? *Target: 0.8 s.*
+# **3. A longer window.** Fit the parabola over 0.2, 0.4, 0.6, 0.8 and 1.0 s. What is the largest speed that each finds, without 20
+# samples at either end? *Target: from 0.8 s on, less than half of that at 0.2 s.*
 
 # %%
-enough_s = ...  # the length of the window
+fastest = ...  # five speeds, in degrees/s
 
-check(enough_s, lambda: enough_s == 0.8)
+check(fastest, lambda: len(fastest) == 5 and fastest[2] > fastest[0] / 2 > fastest[3])
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -317,22 +318,21 @@ check(enough_s, lambda: enough_s == 0.8)
 # windows_s = (0.2, 0.4, 0.6, 0.8, 1.0)
 # fastest = [np.abs(slope_of_parabola(times, pitch, window_s))[20:-20].max() for window_s in windows_s]
 # print(np.round(fastest, 1))
-# enough_s = next(w for w, speed in zip(windows_s, fastest, strict=True) if speed < fastest[0] / 2)
 # ```
 #
-# A window as long as a whole nod sees it go down and come back, and finds hardly any slope.
+# The longer the window, the more of the way back it sees together with the way down: at 0.8 s under half of the speed is left.
 # </details>
 
 # %% [markdown]
 # ## Quiz
 #
-# **1. Why is a distance divided by that of the eyes and not by the picture's width?**  (a) The picture's width is not known. (b) So that moving
+# **1. Why is a distance divided by that of the eyes and not by the picture's width?**  (a) The picture's width is not known. (b) So that sitting
 # nearer to the camera changes nothing. (c) So that the numbers become small.
 #
 # <details><summary>Answers</summary>
 #
 # - (a) It is known.
-# - (b) **Right**: the ruler must grow together with what it measures.
+# - (b) **Right**: the ruler is as much larger as what it measures.
 # - (c) Small numbers are no aim.
 # </details>
 
@@ -352,13 +352,13 @@ check(enough_s, lambda: enough_s == 0.8)
 #
 # - Dividing by a distance of the same body removes the camera.
 # - A local parabola gives speeds of noisy curves; its window trades calm against sharpness.
-# - A person's own range makes small and large movers alike; a floor keeps noise from being taken for movement.
+# - A person's own range makes small and large movers alike, down to a floor, which keeps noise from being taken for movement.
 #
 # ## Limits
 #
 # - One range for a whole clip: somebody who starts shyly and ends wildly has a shy start in these numbers, as it should be. Cut into two
 #   clips, each is scaled by itself.
-# - The floors are set by hand, not learned from people: who can only move less than that is taken for still.
+# - The floors are set by hand, not learned from people: whoever can only move less than that counts for less, or not at all.
 #
 # ## References
 #

@@ -69,8 +69,8 @@ print(audio.shape[1], "samples became", len(vectors), "vectors of", vectors.shap
 # %% [markdown]
 # ## 2. From vectors to codes
 #
-# To choose, one needs a list to choose from. A *codebook* is a table of vectors: write down the number of the row that is nearest,
-# the *code*, and a frame is one choice. One table is coarse. So a second describes what the first left over, a third what the second
+# To choose, one needs a list to choose from. A *codebook* is a table of vectors: put the nearest row in the place of a frame's vector, and
+# write down only its number, the *code*. Now a frame is one choice. One table is coarse. So a second describes what the first left over, a third what the second
 # left over: *residual vector quantisation*.
 #
 # **Predict:** how many different frames can four tables of *R* rows tell apart? How many rows would a single table need for that?
@@ -109,11 +109,14 @@ def plot_codes(codes, ax):
 figure, axes = plt.subplots(2, 1, figsize=(8, 4), sharex=True, height_ratios=(2, 1))
 plot_spectrogram(audio[0, : 4 * rate].numpy(), rate, ax=axes[0]).set_xlabel("")
 plot_codes(codes[:, :200], axes[1])
-print("as in the frame before:", [f"{share:.0%}" for share in (codes[:, 1:] == codes[:, :-1]).float().mean(1)])
+print(
+    "share of frames that repeat the code before:",
+    [f"{share:.0%}" for share in (codes[:, 1:] == codes[:, :-1]).float().mean(1)],
+)
 
 # %% [markdown]
 # **Look:** below the sound, its codes (codebooks are counted from 0). Colours are only names; neighbouring rows need not sound
-# alike. Which codebook keeps its code longest? What happens when a drum is struck?
+# alike. Where a drum is struck, all of them change; where a tone is held, codes repeat, in the first codebook most.
 #
 # **Predict:** the codec's decoder turns vectors back into sound. What will be missing if it gets only the first table's rows? Listen
 # to one table, then two, and so on.
@@ -169,7 +172,8 @@ print(f"and its own second       {share_left(rests[0] - second):.1%}")
 print(f"and a stranger's second  {share_left(rests[0] - second[stranger]):.1%}")
 
 # %% [markdown]
-# **Explain.** A refinement of something else is worse than none: the second choice must know the first. One choice at a time would
+# **Explain.** A refinement of something else is worse than none: the second choice must know the first. (A model that chose both at once
+# would do better than a stranger, since both know the past, but could not be sure what it refines.) One choice at a time would
 # cost four steps a frame. MusicGen gets by with one: codebook *k* comes *k* steps late, so when a frame's second code is chosen, its
 # first is known.
 #
@@ -209,8 +213,9 @@ _ = axes[1].set_title("the number in a field is its frame")
 # %% [markdown]
 # ## 4. What may come next
 #
-# The words of a prompt become vectors, one for each piece of a word and one for the end. The decoder, a transformer, reads step by
-# step: each code has a learned vector, and those of a step are added up, with one for its position. (This sum has room for one more
+# Now the other part of MusicGen, the language model. It is a transformer, and it is called *decoder* as well, though it has nothing to
+# do with the codec's, which makes sound; in the code, `decoder` is this one, and `decode` is the codec's. The words of a prompt
+# become vectors, one for each piece of a word and one for the end. The decoder reads step by step: each code has a learned vector, and those of a step are added up, with one for its position. (This sum has room for one more
 # term, the video's.) It looks back at all earlier steps and at the words, and answers with *logits*, a number for each row of each
 # table.
 #
@@ -398,9 +403,10 @@ _ = widgets.interact_manual(  # when the button is pressed
 # `share_left(rests[-1])`.*
 
 # %%
-left = ...  # share of the variance
+left = ...  # share of the variance, 0.5 for half of it
 
-check(left, lambda: left > share_left(rests[-1]))
+said = sum(table[row] for table, row in zip(tables, steps[:, 3:-3], strict=True))
+check(left, lambda: left > share_left(rests[-1]) and abs(left - share_left(vectors[3:] - said)) < 1e-3)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
