@@ -15,41 +15,12 @@ import tempfile
 from pathlib import Path
 
 import torch
-from transformers import (
-    AutoTokenizer,
-    EncodecConfig,
-    EncodecFeatureExtractor,
-    MusicgenConfig,
-    MusicgenForConditionalGeneration,
-    MusicgenProcessor,
-    T5Config,
-)
-from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
-from expotion_lite.musicgen import NANO, decode, load
+from expotion_lite.musicgen import decode, load
 from expotion_lite.report_rows import peak_mb
 from expotion_lite.sampling import Condition, encode_prompts, sample_codes
+from expotion_lite.scale import stand_in
 from expotion_lite.settings import Settings
-
-
-def shape() -> MusicgenConfig:
-    """MusicGen small's: google-t5/t5-base's encoder, facebook/encodec_32khz, a decoder of 24 layers."""
-    text = T5Config(vocab_size=32128, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12)
-    codec = EncodecConfig(
-        sampling_rate=32000, target_bandwidths=[2.2], num_filters=64, upsampling_ratios=[8, 5, 4, 4],
-        codebook_size=2048, codebook_dim=128, use_causal_conv=False, use_conv_shortcut=False,
-    )  # fmt: skip
-    decoder = MusicgenDecoderConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, ffn_dim=4096)
-    return MusicgenConfig(text_encoder=text.to_dict(), audio_encoder=codec.to_dict(), decoder=decoder.to_dict())
-
-
-def make(folder: Path) -> int:
-    """Save a model of that shape. Returns how many parameters it has."""
-    model = MusicgenForConditionalGeneration(shape()).half()
-    model.save_pretrained(folder)
-    features = EncodecFeatureExtractor(feature_size=1, sampling_rate=32000, padding_side="left")
-    MusicgenProcessor(features, AutoTokenizer.from_pretrained(NANO)).save_pretrained(folder)
-    return sum(p.numel() for p in model.parameters())
 
 
 def peak_of(folder: str, dtype: str) -> None:
@@ -73,7 +44,7 @@ def main() -> None:
     if options.peak_of:
         return peak_of(*options.peak_of)
     with tempfile.TemporaryDirectory() as folder:
-        print(f"{make(Path(folder)) / 1e6:.0f} million parameters")
+        stand_in(Path(folder))
         for dtype in options.dtype:
             command = [sys.executable, __file__, "--peak-of", folder, dtype]
             run = subprocess.run(command, capture_output=True, text=True, check=True)

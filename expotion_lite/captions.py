@@ -20,6 +20,7 @@ LEVELS = ((0.45, ("quiet", "soft", "calm", "gentle")), (0.75, ("steady", "even",
 MOODS = (("happy", "cheerful", "bright", "joyful", "uplifting"), ("sad", "dark", "melancholic", "tense", "moody"))
 DRUMS = ("drums", "drums", "percussion", "a drum kit", "a drum beat")
 COUNTED = ("anthem", "ballad", "beat", "march", "piece", "score", "soundscape", "soundtrack", "track", "tune", "waltz")
+MODE_NAMED = 0.7  # how often a key that is named has its mode with it
 METRES = {(4, 4): "4/4", (3, 4): "3/4", (2, 6): "6/8"}
 
 
@@ -48,15 +49,18 @@ def piece_of(style: str) -> str:
     return style if style.split()[-1] in COUNTED else f"{style} piece"
 
 
-def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True, mood: bool = True) -> str:
+def caption(
+    piece: Piece, rng: np.random.Generator, *, tempo: bool = True, mood: bool = True, key: bool | None = None
+) -> str:
     """Describe a piece, each time in other words; what is left out of the caption is left to the model.
 
     Args:
         piece: from `arranging.arrange`.
         rng: draws the wording.
-        tempo: whether the tempo may be named. mood: whether the mood and the key may be.
+        tempo: whether the tempo may be named. mood: whether the mood and the mode of the key may be.
+        key: whether the key is named, as a tonic alone ("in D") where its mode is not; None for seldom and with its mode.
     """
-    facts = _Facts(piece, rng, tempo, mood)
+    facts = _Facts(piece, rng, tempo, mood, key)
     forms = (facts.plain, facts.tags, facts.request, facts.long)
     text = forms[int(rng.choice(4, p=(0.45, 0.2, 0.15, 0.2)))]()
     return text[0].upper() + text[1:] if rng.random() < 0.3 else text
@@ -65,7 +69,7 @@ def caption(piece: Piece, rng: np.random.Generator, *, tempo: bool = True, mood:
 class _Facts:
     """The words for what is true of a piece, drawn once for a caption."""
 
-    def __init__(self, piece: Piece, rng: np.random.Generator, tempo: bool, mood: bool) -> None:
+    def __init__(self, piece: Piece, rng: np.random.Generator, tempo: bool, mood: bool, key: bool | None) -> None:
         style, dark = STYLES[piece.style], int(piece.mode not in BRIGHT)
         draw = lambda words: str(rng.choice(words))  # noqa: E731
         self.rng, self.piece = rng, piece
@@ -78,7 +82,9 @@ class _Facts:
             if tempo
             else ""
         )
-        self.key = f"{piece.key} {piece.mode}" if mood else ""
+        self.names_key = key
+        with_mode = mood and (key is None or rng.random() < MODE_NAMED)
+        self.key = f"{piece.key} {piece.mode}" if with_mode else piece.key if key else ""
         self.metre = METRES[style.beats, style.steps]
         players = [p for p in piece.instruments if p != "drums"]
         named = [p for p in players if rng.random() < 0.75] or players[:1]
@@ -88,6 +94,12 @@ class _Facts:
 
     def _maybe(self, chance: float, text: str) -> list[str]:
         return [text] if text and self.rng.random() < chance else []
+
+    def _key(self, usual: float) -> str:
+        """The key if it is to be named: always, never, or as often as is usual in this form."""
+        if self.names_key is None:
+            return self.key if self._maybe(usual, self.key) else ""
+        return self.key if self.names_key else ""
 
     def _list(self) -> str:
         *most, last = self.players
@@ -103,20 +115,23 @@ class _Facts:
         else:
             text = " ".join([*([begin] if begin else []), *words, what])
         text += " with " + self._list() if self.rng.random() < 0.7 else ""
-        text += f" in {self.key}" if self._maybe(0.15, self.key) else ""
+        key = self._key(0.15)
+        text += f" in {key}" if key else ""
         return text + (", " + self.bpm if self.bpm and self.rng.random() < 0.5 else "")
 
     def tags(self) -> str:
         """Such as "waltz, accordion, upright bass, wistful, 96 bpm"."""
         tags = [self.style, *self.players, *self._maybe(0.7, self.mood), *self._maybe(0.4, self.level)]
         tags += self._maybe(0.4, self.tempo) + self._maybe(0.7, self.bpm)
+        tags += [f"in {self.key}"] if self.names_key else []
         return ", ".join([tags[0], *map(str, self.rng.permutation(tags[1:]))])
 
     def request(self) -> str:
         """Such as "play a wistful waltz played by accordion and upright bass"."""
         ask = str(self.rng.choice(["play", "give me", "I would like", "make", "compose"]))
         what = with_article(" ".join(_said(*self._maybe(0.5, self.tempo), self.mood, piece_of(self.style))))
-        return f"{ask} {what} played by {self._list()}" + (f", {self.bpm}" if self._maybe(0.6, self.bpm) else "")
+        key = f" in {self.key}" if self.names_key else ""
+        return f"{ask} {what}{key} played by {self._list()}" + (f", {self.bpm}" if self._maybe(0.6, self.bpm) else "")
 
     def long(self) -> str:
         """Such as people's long descriptions, sentence by sentence."""
@@ -136,9 +151,10 @@ class _Facts:
             f" The tempo is {self.tempo}." if self.tempo else "",
             f" It moves at {round(self.piece.tempo_bpm)} bpm." if self.bpm else "",
             f" The metre is {self.metre}.",
-            f" The key is {self.key}." if self.key else "",
         ]
-        return str(first) + second + "".join(text for text in rest if text and self.rng.random() < 0.4)
+        text = str(first) + second + "".join(text for text in rest if text and self.rng.random() < 0.4)
+        key = self._key(0.4)
+        return text + (f" The key is {key}." if key else "")
 
 
 def _said(*words: str) -> list[str]:

@@ -60,7 +60,7 @@ filming:
 
 STUDIO = """\
 Record yourself or upload a video, steer, hear the music while it is made, compare takes and keep them: in the
-browser, on this computer and for nobody else's.
+browser, on this computer; no other can reach it.
 """
 
 STUDIO_EXAMPLES = f"""\

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .errors import ExpotionError
+
 
 def check(answer: object, reached: Callable[[], bool]) -> None:
     """Say whether an exercise's target is reached.
@@ -30,8 +32,10 @@ def check(answer: object, reached: Callable[[], bool]) -> None:
         return
     try:
         right = reached()
+    except ExpotionError as error:
+        raise AssertionError(f"Not there yet: {error}") from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise AssertionError(f"This answer has another form than is asked for beside the dots ({error}).") from None
+        raise AssertionError(f"This answer has another form than is asked for beside the dots ({error}).") from error
     if not right:
         raise AssertionError("Not there yet: this answer misses the target that stands above the cell.")
     print("The target is reached.")

@@ -49,6 +49,18 @@ class Chord:
         return KEYS[self.root] + QUALITIES[steps]
 
 
+def classes_of(name: str) -> tuple[int, ...]:
+    """The pitch classes of a chord that `Chord.name` names, 0..11 with C 0, from the root up.
+
+    Example:
+        >>> classes_of("Am7")
+        (9, 0, 4, 7)
+    """
+    root = max((key for key in KEYS if name.startswith(key)), key=len)
+    steps = next(steps for steps, quality in QUALITIES.items() if root + quality == name)
+    return tuple((KEYS.index(root) + step) % 12 for step in (0, *steps))
+
+
 def scale_pitch(tonic: int, mode: str, degree: int) -> int:
     """Semitones above C of a scale degree; 0 is the tonic, 7 the tonic an octave higher, -1 the seventh below.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from transformers import (
     EncodecFeatureExtractor,
     EncodecModel,
@@ -26,6 +27,7 @@ from . import band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .errors import ExpotionError
+from .harmony import KEYS, classes_of, scale_pitch
 from .musicgen import MusicGen, inputs_and_labels, load
 from .optimizers import optimizer_of
 from .pieces import Piece
@@ -37,7 +39,8 @@ WINDOW = 500  # frames
 PIECE_S = WINDOW / 50
 SHORT = 125  # frames of the windows in every second batch
 TEXT_DROPOUT, PAST_DROPOUT = 0.15, 0.35
-CLOCK_WEIGHT = 4.0  # of the clock's error beside the loss of the codes
+CLOCK_WEIGHT, EAR_WEIGHT = 4.0, 2.0  # of the clock's and the ear's error beside the loss of the codes
+KEY_NAMED = 0.35  # of the captions
 AHEAD = 25  # frames: how far ahead the clock is told too
 SPECIAL = ("<pad>", "</s>", "<unk>")
 SAMPLED = (  # what a model in training is asked for, to be listened to
@@ -153,11 +156,17 @@ def start_numbers_as_neighbours(model: MusicgenForConditionalGeneration, tokeniz
 
 @dataclass(frozen=True)
 class Pieces:
-    """B pieces: `music`, (B, N) float32 as audio or (B, K, T) int64 as codes, `captions`, and `clocks` (B, T, 6)."""
+    """B pieces and what is true of them.
+
+    Attributes:
+        music: (B, N) float32 as audio, or (B, K, T) int64 as codes. captions: B texts.
+        clocks: (B, T, 6), from `clock_of`. harmonies: (B, T, 36), from `harmony_of`.
+    """
 
     music: torch.Tensor
     captions: tuple[str, ...]
     clocks: torch.Tensor
+    harmonies: torch.Tensor
 
 
 def clock_of(piece: Piece, frames: int) -> np.ndarray:
@@ -180,15 +189,43 @@ def clock_of(piece: Piece, frames: int) -> np.ndarray:
     return np.stack([wave(2 * np.pi * turn) for turn in turns for wave in (np.cos, np.sin)], -1).astype(np.float32)
 
 
+def harmony_of(piece: Piece, frames: int) -> np.ndarray:
+    """What each of the first frames is made of: its chord, and the key that it lies in.
+
+    Returns:
+        (frames, 36) float32 of 0 and 1: which pitch classes, C first, are in the chord, which is the tonic, and which
+        lies a third above the tonic, and so tells the mode.
+
+    Example:
+        >>> from expotion_lite.arranging import arrange
+        >>> row = harmony_of(arrange(1, key="D", mode="minor"), 1)[0]
+        >>> int(row[12:24].argmax()), int(row[24:].argmax())  # D and F
+        (2, 5)
+    """
+    starts = np.array([time for time, _ in piece.chords])
+    chords = np.array([np.isin(np.arange(12), classes_of(name)) for _, name in piece.chords], np.float32)
+    now = np.searchsorted(starts, np.arange(frames) / 50, side="right") - 1
+    tonic = KEYS.index(piece.key)
+    key = np.eye(12, dtype=np.float32)[[tonic, scale_pitch(tonic, piece.mode, 2) % 12]].ravel()
+    return np.concatenate([chords[now], np.tile(key, (frames, 1))], 1)
+
+
 def fresh_pieces(first_seed: int, size: int, i: int) -> Pieces:
     """Batch number i of pieces that no other batch has; most begin with a bar, which can be counted from."""
     numbers = range(first_seed + i * size, first_seed + (i + 1) * size)
     pieces = [band.compose(seed, PIECE_S, on_downbeat=seed % 4 > 0) for seed in numbers]
     return Pieces(
         torch.from_numpy(np.stack([band.play(piece, SAMPLE_RATE) for piece in pieces])),
-        tuple(band.describe(piece, np.random.default_rng([piece.seed, 1])) for piece in pieces),
+        tuple(_caption(piece) for piece in pieces),
         torch.from_numpy(np.stack([clock_of(piece, WINDOW) for piece in pieces])),
+        torch.from_numpy(np.stack([harmony_of(piece, WINDOW) for piece in pieces])),
     )
+
+
+def _caption(piece: Piece) -> str:
+    """Of a piece that is trained on: the key is named oftener than in other captions, so that it is learned."""
+    rng = np.random.default_rng([piece.seed, 1])
+    return band.describe(piece, rng, key=True if rng.random() < KEY_NAMED else None)
 
 
 @torch.no_grad()
@@ -209,7 +246,7 @@ def in_short_windows(pieces: Pieces) -> Pieces:
     return Pieces(
         pieces.music[..., : n * SHORT].unflatten(-1, (n, SHORT)).movedim(2, 1).flatten(0, 1),
         tuple(caption for caption in pieces.captions for _ in range(n)),
-        pieces.clocks[:, : n * SHORT].unflatten(1, (n, SHORT)).flatten(0, 1),
+        *(truth[:, : n * SHORT].unflatten(1, (n, SHORT)).flatten(0, 1) for truth in (pieces.clocks, pieces.harmonies)),
     )
 
 
@@ -223,20 +260,22 @@ def tokens_of(tokenizer: T5Tokenizer, captions: Sequence[str], i: int) -> tuple[
 def losses_of(
     model: MusicgenForConditionalGeneration,
     clock: torch.nn.Linear,
+    ear: torch.nn.Linear,
     pieces: Pieces,
     tokens: torch.Tensor,
     mask: torch.Tensor,
     past: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """How badly a model foretells the next codes, and how badly its clock goes.
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """How badly a model foretells the next codes, how badly its clock goes, and how badly its ear hears.
 
     Args:
-        model: that is trained. clock: reads the time off its last states.
+        model: that is trained. clock, ear: read the time and the harmony off its last states.
         pieces: codes (B, K, T). tokens, mask: (B, L) of the captions.
         past: (B, T), 1 where a frame may be heard by those after it.
 
     Returns:
-        (cross-entropy in nats a code, mean squared error of `clock_of`: 0.5 for a clock that says nothing)
+        (cross-entropy in nats a code; mean squared error of `clock_of`, 0.5 for a clock that says nothing; mean binary
+        cross-entropy of `harmony_of`, about 0.4 for an ear that knows no more than how often each is 1)
     """
     pad, device = model.decoder.config.pad_token_id, model.device
     inputs, labels = inputs_and_labels(pieces.music, pad)
@@ -247,7 +286,8 @@ def losses_of(
             output_hidden_states=True,
         )  # fmt: skip
     states = out.decoder_hidden_states[-1][:, : pieces.clocks.shape[1]].float()
-    return out.loss.float(), (clock(states) - pieces.clocks.to(device)).square().mean()
+    late = (clock(states) - pieces.clocks.to(device)).square().mean()
+    return out.loss.float(), late, F.binary_cross_entropy_with_logits(ear(states), pieces.harmonies.to(device))
 
 
 def train_language(
@@ -263,7 +303,8 @@ def train_language(
 
     No piece is heard twice: worker processes render fresh ones, which are encoded here. In every second batch they are
     cut into short windows; in some examples stretches of the music so far are hidden. Beside the next code, the
-    decoder's states must tell the time in beat and bar (`clock_of`), by a linear map that is thrown away in the end.
+    decoder's states must tell the time in beat and bar (`clock_of`), and chord and key (`harmony_of`), by linear maps
+    that are thrown away in the end.
 
     Args:
         model: from `new_musicgen`; its codec is trained and stays as it is. tokenizer: from `new_tokenizer`.
@@ -277,6 +318,7 @@ def train_language(
     codec, device = model.audio_encoder.eval(), model.device
     torch.manual_seed(2)
     model.clock = torch.nn.Linear(model.decoder.config.hidden_size, 6).to(device)
+    model.ear = torch.nn.Linear(model.decoder.config.hidden_size, 36).to(device)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = optimizer_of(model)
     heard = getattr(model.config, "pieces_heard", 0)  # in a training before
@@ -293,12 +335,12 @@ def train_language(
     def step(i: int, progress: float) -> dict[str, float]:
         pieces, tokens, mask = examples(i)
         past = heard_past(len(mask), pieces.music.shape[-1], PAST_DROPOUT, np.random.default_rng([9, i]))
-        loss, late = losses_of(model, model.clock, pieces, tokens, mask, past)
+        loss, late, misheard = losses_of(model, model.clock, model.ear, pieces, tokens, mask, past)
         optimizer.zero_grad()
-        (loss + CLOCK_WEIGHT * late).backward()
+        (loss + CLOCK_WEIGHT * late + EAR_WEIGHT * misheard).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        return {"loss": float(loss.detach()), "clock": float(late.detach())}
+        return {"loss": float(loss.detach()), "clock": float(late.detach()), "ear": float(misheard.detach())}
 
     held_out = [example(2 * i, fresh_pieces(0, 8, i)) for i in range(4)]  # whole
     whole = torch.ones(8, WINDOW)
@@ -306,17 +348,17 @@ def train_language(
     @torch.no_grad()
     def validate() -> dict[str, float]:
         model.eval()
-        losses = torch.tensor([losses_of(model, model.clock, *each, whole) for each in held_out]).mean(0)
+        losses = torch.tensor([losses_of(model, model.clock, model.ear, *each, whole) for each in held_out]).mean(0)
         write_samples(model, tokenizer, folder / "samples")
         model.train()
         codec.eval()
-        return {"loss": float(losses[0]), "clock": float(losses[1])}
+        return {"loss": float(losses[0]), "clock": float(losses[1]), "ear": float(losses[2])}
 
     model.train()
     codec.eval()
     steps = train_for(hours, folder, "language", model, optimizer, step, validate=validate)
     model.config.pieces_heard = heard + steps * batch
-    del model.clock
+    del model.clock, model.ear
     return model.eval()
 
 

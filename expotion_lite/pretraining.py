@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from .musicgen import MusicGen
 
-SHARES = {"codec": 0.36, "reading": 0.01, "language": 0.39, "adapter": 0.20}  # of --hours; encoding takes the rest
+SHARES = {"codec": 0.36, "reading": 0.03, "language": 0.37, "adapter": 0.20}  # of --hours; encoding takes the rest
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 
 
@@ -131,7 +131,7 @@ def train_nano(options: argparse.Namespace, device: str) -> Path | None:
         tokenizer = new_tokenizer()
         model = new_musicgen(codec, len(tokenizer), options.width, options.layers or 6)
         start_numbers_as_neighbours(model, tokenizer)
-        learn_to_read(model, tokenizer, options.folder, _share("reading", options) * options.hours)
+    learn_to_read(model, tokenizer, options.folder, _share("reading", options) * options.hours)
     train_language(model, tokenizer, options.folder, _share("language", options) * options.hours)
     save_nano(model, tokenizer, options.folder / "nano")
     return options.folder / "nano"
@@ -162,11 +162,11 @@ def trained_codec(options: argparse.Namespace, device: str) -> EncodecModel:
 
 
 def _share(stage: str, options: argparse.Namespace) -> float:
-    """Of --hours: all for a stage that is trained alone, else its share, larger where some are done already."""
+    """Of --hours: all for a stage that is trained alone, else its share, larger where there is a codec already."""
     if options.codec_only or options.adapter_only:
         return 1.0
-    there = ("codec", "reading") if options.start else ("codec",) if options.codec else ()
-    return SHARES[stage] / (1.0 - sum(SHARES[name] for name in there))
+    there = SHARES["codec"] if options.start or options.codec else 0.0
+    return SHARES[stage] / (1.0 - there)
 
 
 def _nano(options: argparse.Namespace) -> str:

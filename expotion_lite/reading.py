@@ -17,7 +17,7 @@ from transformers import MusicgenForConditionalGeneration, T5Tokenizer
 
 from . import band
 from .checkpoints import train_for
-from .harmony import BRIGHT
+from .harmony import BRIGHT, KEYS
 from .instruments import INSTRUMENTS
 from .optimizers import optimizer_of
 from .streams import WORKERS, ahead
@@ -30,7 +30,7 @@ FIRST_SEED = 800_000_000  # pieces from here are read about, never heard
 
 
 class Reader(torch.nn.Module):
-    """A MusicGen's text encoder, and heads that say what it has read: tempo, style, mode, level and players.
+    """A MusicGen's text encoder, and heads that say what it has read: tempo, style, tonic, mode, level, players.
 
     The heads look at what the decoder will look at, the encoder's states brought to the decoder's width, and are
     thrown away after the training.
@@ -41,21 +41,26 @@ class Reader(torch.nn.Module):
         super().__init__()
         self.text_encoder = model.text_encoder
         self.enc_to_dec_proj = getattr(model, "enc_to_dec_proj", torch.nn.Identity())  # where the widths differ
-        self.sizes = (len(TEMPI), len(band.STYLES), 1, 1, len(PLAYERS))
+        self.sizes = (len(TEMPI), len(band.STYLES), len(KEYS), 1, 1, len(PLAYERS))
         self.heads = torch.nn.Linear(model.decoder.config.hidden_size, sum(self.sizes))
 
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Tokens (B, L) and mask (B, L) to (tempo (B, 48), style (B, S), dark (B, 1), level (B, 1), players (B, P))."""
+        """What is read of tokens (B, L) with mask (B, L).
+
+        Returns:
+            (tempo (B, 48), style (B, S), tonic (B, 12), dark (B, 1), level (B, 1), players (B, P))
+        """
         states = self.enc_to_dec_proj(self.text_encoder(input_ids=tokens, attention_mask=mask).last_hidden_state)
         mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         return self.heads(mean).split(self.sizes, dim=-1)
 
     def loss(self, tokens: torch.Tensor, mask: torch.Tensor, facts: dict[str, torch.Tensor]) -> torch.Tensor:
         """How far what is read of captions is from the facts of their pieces, from `captioned`."""
-        tempo, style, dark, level, players = self(tokens, mask)
+        tempo, style, tonic, dark, level, players = self(tokens, mask)
         return (
             F.cross_entropy(tempo, facts["tempo"])
             + F.cross_entropy(style, facts["style"])
+            + F.cross_entropy(tonic, facts["tonic"])
             + F.binary_cross_entropy_with_logits(dark[:, 0], facts["dark"])
             + F.mse_loss(level[:, 0], facts["level"])
             + F.binary_cross_entropy_with_logits(players, facts["players"])
@@ -66,23 +71,23 @@ def captioned(first_seed: int, size: int, i: int) -> tuple[list[str], dict[str, 
     """Batch number i of pieces that no other batch has: `WORDINGS` captions of each of `size`, and the pieces' facts.
 
     Returns:
-        (B captions, with B = size * `WORDINGS`; "tempo" and "style" (B,) int64, "dark" and "level" (B,) and "players"
-        (B, P) float32)
+        (B captions, with B = size * `WORDINGS`; "tempo", "style" and "tonic" (B,) int64, "dark" and "level" (B,) and
+        "players" (B, P) float32)
     """
     styles, captions, facts = list(band.STYLES), [], []
     for seed in range(first_seed + i * size, first_seed + (i + 1) * size):
         piece = band.compose(seed, PIECE_S)
         players = np.isin(PLAYERS, piece.instruments)
         fact = (
-            np.abs(np.log(TEMPI / piece.tempo_bpm)).argmin(), styles.index(piece.style), piece.mode not in BRIGHT,
-            piece.energy.mean(), players,
+            np.abs(np.log(TEMPI / piece.tempo_bpm)).argmin(), styles.index(piece.style), KEYS.index(piece.key),
+            piece.mode not in BRIGHT, piece.energy.mean(), players,
         )  # fmt: skip
         for wording in range(WORDINGS):
-            captions.append(band.describe(piece, np.random.default_rng([seed, 2 + wording])))
+            captions.append(band.describe(piece, np.random.default_rng([seed, 2 + wording]), key=bool(wording % 2)))
             facts.append(fact)
     columns = [torch.from_numpy(np.array(column)) for column in zip(*facts, strict=True)]
-    kinds = (torch.int64, torch.int64, torch.float32, torch.float32, torch.float32)
-    names = ("tempo", "style", "dark", "level", "players")
+    kinds = 3 * (torch.int64,) + 3 * (torch.float32,)
+    names = ("tempo", "style", "tonic", "dark", "level", "players")
     return captions, {name: c.to(kind) for name, c, kind in zip(names, columns, kinds, strict=True)}
 
 

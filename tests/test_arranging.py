@@ -110,8 +110,18 @@ def test_captions_are_true_many_and_leave_out_tempo_and_mood_when_asked():
         moods = {*MOODS[0], *MOODS[1], *STYLES[piece.style].moods[0], *STYLES[piece.style].moods[1]}
         moods -= {word for _, words in LEVELS for word in words} | set(" ".join(STYLES[piece.style].names).split())
         told = set(re.findall(r"[\w-]+", caption(piece, np.random.default_rng(seed), mood=False).lower()))
-        assert not told & moods
+        assert not told & {*moods, *MODES}
     assert len(texts) == 60
+
+
+def test_a_caption_names_the_key_always_never_or_seldom():
+    said = {True: 0, False: 0, None: 0}
+    for seed in range(60):
+        piece = arrange(seed, 2.0)
+        for wanted in said:
+            text = caption(piece, np.random.default_rng(seed), key=wanted)
+            said[wanted] += bool(re.search(rf"\b(?:in|key is) {piece.key}(?: {piece.mode})?(?![\w#])", text))
+    assert said[True] == 60 and said[False] == 0 and 3 < said[None] < 20
 
 
 def test_a_piece_may_begin_with_a_bar():

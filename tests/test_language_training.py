@@ -17,6 +17,7 @@ from expotion_lite.checkpoints import load_checkpoint, save_checkpoint
 from expotion_lite.codec_training import TRAIN_SEEDS, new_codec
 from expotion_lite.errors import ExpotionError
 from expotion_lite.files import digest_of
+from expotion_lite.harmony import KEYS
 from expotion_lite.language_training import (
     SAMPLED,
     WINDOW,
@@ -25,6 +26,7 @@ from expotion_lite.language_training import (
     encode_pieces,
     fresh_pieces,
     grown,
+    harmony_of,
     in_short_windows,
     losses_of,
     new_musicgen,
@@ -43,12 +45,13 @@ from expotion_lite.streams import ahead, one_ahead
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return new_tokenizer(n_captions=300)
+    return new_tokenizer(n_captions=600)
 
 
 def test_no_piece_comes_twice_and_a_resumed_run_hears_what_it_would_have_heard():
     first = fresh_pieces(1_000_000, 2, 0)
     assert first.music.shape == (2, 10 * 16_000) and len(first.captions) == 2 and first.clocks.shape == (2, WINDOW, 6)
+    assert first.harmonies.shape == (2, WINDOW, 36)
     later, again = fresh_pieces(1_000_000, 2, 1), fresh_pieces(1_000_000, 2, 1)
     assert torch.equal(later.music, again.music) and later.captions == again.captions
     assert not any(torch.equal(a, b) for a in first.music for b in later.music)
@@ -62,9 +65,10 @@ def test_pieces_are_encoded_whole_and_some_captions_are_left_out(tokenizer):
     assert 0.75 < np.mean(shown) < 0.93
 
 
-def test_short_windows_follow_one_another_with_the_caption_and_the_clock_of_their_piece():
+def test_short_windows_follow_one_another_with_the_caption_and_the_truth_of_their_piece():
     codes, clocks = torch.arange(2 * 4 * WINDOW).view(2, 4, WINDOW), torch.arange(2 * WINDOW * 6).view(2, WINDOW, 6)
-    windows = in_short_windows(Pieces(codes, ("a", "b"), clocks))
+    windows = in_short_windows(Pieces(codes, ("a", "b"), clocks, -clocks))
+    assert torch.equal(windows.harmonies, -windows.clocks)
     assert windows.captions == ("a",) * 4 + ("b",) * 4 and windows.music.shape == (8, 4, 125)
     assert torch.equal(windows.music[1], codes[0, :, 125:250]) and torch.equal(windows.music[4], codes[1, :, :125])
     assert torch.equal(windows.clocks[1], clocks[0, 125:250]) and torch.equal(windows.clocks[4], clocks[1, :125])
@@ -82,25 +86,51 @@ def test_the_clock_strikes_on_beats_and_bars(style):
     assert 6 <= sum(begins) < 8
 
 
-def test_the_clock_is_measured_and_what_is_hidden_does_not_move_it(tokenizer):
+@pytest.mark.parametrize("mode", ["major", "minor", "dorian"])
+def test_what_sounds_belongs_to_the_chord_that_is_told(mode):
+    """And the third above the tonic is told as the scale has it."""
+    piece = band.compose(3, 10.0, key="Eb", mode=mode, style="folk")
+    told = harmony_of(piece, WINDOW)
+    strummed = [note for note in piece.notes if note.instrument == "nylon guitar" and 0 <= note.onset_s < 9.9]
+    assert len(strummed) > 20
+    for note in strummed:
+        assert told[round(50 * (note.onset_s + 0.08)), note.pitch % 12] == 1
+    assert (told[:, 12:24].argmax(1) == 3).all() and (told[:, 12:24].sum(1) == 1).all()
+    third = 7 if mode == "major" else 6  # G or G flat
+    assert (
+        (told[:, 24:].argmax(1) == third).all()
+        and (told[:, 24:].sum(1) == 1).all()
+        and set(told[:, :12].sum(1)) == {3.0}
+    )
+
+
+def test_clock_and_ear_are_measured_and_what_is_hidden_does_not_move_them(tokenizer):
     model = new_musicgen(new_codec(4, 16).eval(), len(tokenizer), width=64, layers=1).eval()
     tokens = tokens_of(tokenizer, ["slow waltz"] * 2, 0)
-    clocks = torch.from_numpy(np.stack([clock_of(band.compose(i, 2.0), 100) for i in range(2)]))
+    clocks, harmonies = (
+        torch.from_numpy(np.stack([truth(band.compose(i, 2.0), 100) for i in range(2)]))
+        for truth in (clock_of, harmony_of)
+    )
     codes = torch.randint(0, 16, (2, 4, 100))
     past = torch.ones(2, 100)
     past[:, 20:] = 0
 
-    def losses(clock: torch.nn.Linear, music: torch.Tensor, past: torch.Tensor) -> tuple[float, float]:
+    def losses(music: torch.Tensor, past: torch.Tensor) -> tuple[float, float, float]:
+        pieces = Pieces(music, ("a", "b"), clocks, harmonies)
         with torch.no_grad():
-            return tuple(map(float, losses_of(model, clock, Pieces(music, ("a", "b"), clocks), *tokens, past)))
+            return tuple(map(float, losses_of(model, clock, ear, pieces, *tokens, past)))
 
-    clock, other = torch.nn.Linear(64, 6), torch.cat([codes[..., :20], codes[..., 20:].flip(-1)], -1)
-    assert losses(clock, codes, past)[1] == losses(clock, other, past)[1]
-    assert losses(clock, codes, torch.ones(2, 100))[1] != losses(clock, other, torch.ones(2, 100))[1]
-    torch.nn.init.zeros_(clock.weight)
-    torch.nn.init.zeros_(clock.bias)
-    loss, late = losses(clock, codes, past)
+    clock, ear = torch.nn.Linear(64, 6), torch.nn.Linear(64, 36)
+    other = torch.cat([codes[..., :20], codes[..., 20:].flip(-1)], -1)
+    assert losses(codes, past)[1:] == losses(other, past)[1:]
+    heard, otherwise = losses(codes, torch.ones(2, 100)), losses(other, torch.ones(2, 100))
+    assert heard[1] != otherwise[1] and heard[2] != otherwise[2]
+    for linear in (clock, ear):
+        torch.nn.init.zeros_(linear.weight)
+        torch.nn.init.zeros_(linear.bias)
+    loss, late, misheard = losses(codes, past)
     assert loss == pytest.approx(np.log(16), abs=0.5) and late == pytest.approx(0.5)
+    assert misheard == pytest.approx(np.log(2))
 
 
 def test_a_text_encoder_learns_to_read_tempi(tokenizer, tmp_path):
@@ -108,11 +138,12 @@ def test_a_text_encoder_learns_to_read_tempi(tokenizer, tmp_path):
     piece = band.compose(0, 4.0)
     assert len(captions) == 8 and abs(TEMPI[facts["tempo"][0]] / piece.tempo_bpm - 1) < 0.02
     assert list(band.STYLES)[facts["style"][0]] == piece.style and facts["players"][0].sum() == len(piece.instruments)
+    assert KEYS[facts["tonic"][0]] == piece.key
     model = new_musicgen(new_codec(4, 16).eval(), len(tokenizer), width=64, layers=1)
     start_numbers_as_neighbours(model, tokenizer)
     learn_to_read(model, tokenizer, tmp_path, 3 / 3600, size=2, workers=0)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
-    knows_nothing = np.log(len(TEMPI)) + np.log(len(band.STYLES)) + 2 * np.log(2)
+    knows_nothing = np.log(len(TEMPI)) + np.log(len(band.STYLES)) + np.log(12) + 2 * np.log(2)
     assert last["stage"] == "reading" and last["held_out_loss"] < knows_nothing + 0.5
     assert 0 <= last["held_out_tempo"] <= 1
 
@@ -161,11 +192,11 @@ def test_a_nano_with_more_layers_plays_what_it_played_and_learns_in_all_of_them(
     assert len(model.decoder.model.decoder.layers) == 5 and model.config.pieces_heard == 24
     pieces, shown = fresh_pieces(0, 1, 0), torch.ones(1, WINDOW)
     pieces = replace(pieces, music=encode_pieces(before.audio_encoder, pieces.music))
-    read, clock = tokens_of(words, pieces.captions, 0), torch.nn.Linear(64, 6)
+    read, heads = tokens_of(words, pieces.captions, 0), (torch.nn.Linear(64, 6), torch.nn.Linear(64, 36))
     with torch.no_grad():
-        was, now = (float(losses_of(each, clock, pieces, *read, shown)[0]) for each in (before, model.eval()))
+        was, now = (float(losses_of(each, *heads, pieces, *read, shown)[0]) for each in (before, model.eval()))
         assert now == pytest.approx(was, abs=1e-3), "computed in half precision where that pays"
-    losses_of(model.train(), clock, pieces, *read, shown)[0].backward()
+    losses_of(model.train(), *heads, pieces, *read, shown)[0].backward()
     assert all(layer.fc2.weight.grad.any() for layer in model.decoder.model.decoder.layers)
     assert not any(p.requires_grad for p in model.audio_encoder.parameters())
     with pytest.raises(ExpotionError, match="none can be taken away"):

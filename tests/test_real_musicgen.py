@@ -24,7 +24,6 @@ from transformers import (
     MusicgenProcessor,
 )
 
-from benchmarks.real_musicgen import shape
 from expotion_lite import generation
 from expotion_lite.adapter import (
     AdapterConfig,
@@ -40,6 +39,7 @@ from expotion_lite.controls import Controls
 from expotion_lite.decoding import StepDecoder
 from expotion_lite.musicgen import NANO, decode, encode, inputs_and_labels, load
 from expotion_lite.sampling import encode_prompts
+from expotion_lite.scale import shape
 from expotion_lite.settings import Settings
 from expotion_lite.training import Batch, loss_of
 from expotion_lite.video import probe, read_frames, write_video
