@@ -58,7 +58,7 @@ def caption(
         piece: from `arranging.arrange`.
         rng: draws the wording.
         tempo: whether the tempo may be named. mood: whether the mood and the mode of the key may be.
-        key: whether the key is named, as a tonic alone ("in D") where its mode is not; None for seldom and with its mode.
+        key: whether the key is named, as a tonic alone ("in D") where its mode may not be; None for seldom.
     """
     facts = _Facts(piece, rng, tempo, mood, key)
     forms = (facts.plain, facts.tags, facts.request, facts.long)

@@ -293,7 +293,7 @@ def resource_rows(model: str) -> list[Row]:
     return [
         Row(
             "speed",
-            "seconds of music a second, one clip, guidance on, two threads, median of five",
+            "seconds of music a second, one clip, guidance on, two cores, median of five",
             float(np.median(speeds[1:])),
             (min(speeds[1:]), max(speeds[1:])),
             ">= 3",

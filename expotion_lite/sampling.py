@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 UNKNOWN = -1
+SMALL = 512  # pieces times width: up to here one thread is about as quick as two, see `one_thread`
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,30 @@ def sample_codes(
         (len(condition.text), musicgen.n_codebooks, n_frames), UNKNOWN, dtype=torch.int64, device=condition.text.device
     )
     start, report = 0, progress or (lambda done: None)
-    while True:
-        end = min(start + musicgen.window, n_frames)
-        done = _sample_window(musicgen, decoder, condition, codes, start, end, settings, generator, report, cancel)
-        if done < end or end == n_frames:
-            report(done)
-            return codes[..., :done]
-        start = end - musicgen.window // 2
+    small = codes.device.type == "cpu" and condition.text.shape[0] * condition.text.shape[2] <= SMALL
+    with one_thread() if small else nullcontext():
+        while True:
+            end = min(start + musicgen.window, n_frames)
+            done = _sample_window(musicgen, decoder, condition, codes, start, end, settings, generator, report, cancel)
+            if done < end or end == n_frames:
+                report(done)
+                return codes[..., :done]
+            start = end - musicgen.window // 2
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While the block runs, torch computes in the thread that calls it, and in no other.
+
+    Several threads wait for one another after every product. Beside another process that wants a core this costs more
+    than they gain, unless the products are large: `benchmarks/threads.py`.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _sample_window(

@@ -113,6 +113,22 @@ def test_prompts_in_a_batch_do_not_disturb_each_other(nano):
     assert torch.equal(both[:1, :, :20], sample(nano, Settings(top_k=1))[..., :20])
 
 
+def test_one_thread_makes_a_single_piece_and_the_others_come_back(nano):
+    """Several starve one another beside a busy process; of many pieces at once the products are large enough."""
+    before, used = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        sample(nano, Settings(), frames=3, progress=lambda done: used.append(torch.get_num_threads()))
+        assert set(used) == {1} and torch.get_num_threads() == 2
+        used.clear()
+        sample(
+            nano, Settings(), frames=3, prompts=3 * (PROMPT,), progress=lambda _: used.append(torch.get_num_threads())
+        )
+        assert set(used) == {2}
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_cancel_keeps_what_was_made(nano):
     cancel, seen = threading.Event(), []
 
