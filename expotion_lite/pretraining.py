@@ -13,7 +13,8 @@ train a codec alone, and a nano around it; `expotion_lite.nano_evaluation --code
 
     python -m expotion_lite.pretraining --start expotion_lite/assets/nano --hours 2 --folder runs/longer
 
-goes on training the language model of a nano, on pieces that it has not heard; more `--layers` than it has are added.
+goes on training a nano: its text encoder on captions, then the language model on pieces that it has not heard; more
+`--layers` than it has are added.
 
     python -m expotion_lite.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
 

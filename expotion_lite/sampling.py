@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 UNKNOWN = -1
-SMALL = 512  # pieces times width: up to here one thread is about as quick as two, see `one_thread`
+SMALL = 256  # pieces times width, such as one of nano's: one thread is as quick as two, see `one_thread`
 
 
 @dataclass(frozen=True)

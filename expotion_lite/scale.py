@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 
 def shape() -> MusicgenConfig:
-    """MusicGen small's: google-t5/t5-base's encoder, facebook/encodec_32khz, a decoder of 24 layers.
-
-    As Copet et al. 2023, section 3, and the configurations that were published with the weights describe it.
-    """
+    """MusicGen small's: google-t5/t5-base's encoder, facebook/encodec_32khz, a decoder of 24 layers."""
     from transformers import EncodecConfig, MusicgenConfig, T5Config
     from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 

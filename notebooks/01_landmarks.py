@@ -245,7 +245,7 @@ for name, got in results.items():
 
 # %% [markdown]
 # **Look** at three kinds of rows. A tenth of the light matters little; at a fiftieth, and too far away, nothing is found.
-# Upside down, mostly nothing or nonsense. The third kind is the treacherous one: out of focus or with the mouth covered, the face *is
+# Upside down, mostly nothing or nonsense; half a face is completed rather well. The third kind is the treacherous one: out of focus or with the mouth covered, the face *is
 # found*, its points lie nearly where they should, and the smile is *made up*.
 
 # %%
@@ -409,7 +409,7 @@ check(agreement, lambda: agreement > 0.85)
 #
 # <details><summary>Answers</summary>
 #
-# - (a) No: with the mouth covered, the mouth's points were made up.
+# - (a) No: with the mouth covered, its points were guessed, and the smile was made up.
 # - (b) No: half of the face may be hidden.
 # - (c) **Right**, and no more than that.
 # </details>

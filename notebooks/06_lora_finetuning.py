@@ -342,7 +342,10 @@ def so_far():
 so_far()
 
 # %% [markdown]
-# Three cells that wait until it is done, each 45 s at most. If you took your time, they end at once.
+# Four cells that wait until it is done, each 45 s at most. If you took your time, they end at once.
+
+# %%
+_ = wait([job], timeout=45)
 
 # %%
 _ = wait([job], timeout=45)
