@@ -205,7 +205,8 @@ class Controls:
 
 
 def hide(values: np.ndarray, channels: Sequence[str], modality: str) -> np.ndarray:
-    """Controls as if one of `MODALITIES` had not been seen: its channels are 0, and what was to say so says missing.
+    """Controls as if one of `MODALITIES` had not been seen: its channels are 0, and without motion
+    body and arms are flagged as missing.
 
     Args:
         values: (..., C) of these C channels.
@@ -245,7 +246,8 @@ def extract_controls(
         frame_rate: of the controls, Hz.
         duration_s: length of the controls in seconds. None: to the end of the last video frame.
         method: smoothing method, see `smoothing.smooth`. Filters see motions in units of each channel's floor
-            (4 degrees of nodding, 0.12 eye distances of head translation, ...). "published" does what the published
+            (4 degrees of nodding, 0.12 eye distances of head translation, ...). Velocities are slopes over 0.2 s, with
+            "none" from one frame to the next. "published" does what the published
             Expotion does instead of smoothing and resampling, see `smoothing.as_published`.
         max_gap_s: longest stretch of missing frames that is filled rather than marked as missing, seconds.
         **parameters: of the smoothing method.
@@ -271,7 +273,8 @@ def extract_controls(
 
     centres = frame_times(len(steady), frame_rate)
     positions = _centred(centres, steady)
-    velocities = savitzky_golay(centres, positions, 0.2, order=2, derivative=1) / _FULL_SPEED
+    slope = (2.0 / frame_rate, 1) if method == "none" else (0.2, 2)  # window in seconds, order
+    velocities = savitzky_golay(centres, positions, *slope, derivative=1) / _FULL_SPEED
     columns = dict(zip(_RAW, _soft_clip(_own_range(positions), 1.0, 1.5).T, strict=True))
     speeds = zip(_RAW, _soft_clip(_own_range(velocities), 1.0, 1.5).T, strict=True)
     columns |= {f"{name}_velocity": column for name, column in speeds}

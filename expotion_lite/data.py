@@ -188,13 +188,15 @@ def kept_synthetic_examples(
 
 
 def kept_synthetic_split(musicgen: MusicGen, n: int, folder: Path) -> tuple[Examples, Examples]:
-    """(n synthetic performances to train with, 32 to validate with), kept in `folder`.
+    """(n synthetic performances to train with, 32 to validate with), kept in `folder`, without the channels `LEFT_OUT`.
 
     The 32 are of songs and performers that choose, not of those that measure.
     """
     train = kept_synthetic_examples(musicgen, n, TRAIN_SONGS, TRAIN_PERFORMERS, folder / "train")
     first = HELD_OUT_SONGS + CHOOSING, HELD_OUT_PERFORMERS + CHOOSING
-    return train, kept_synthetic_examples(musicgen, 32, *first, folder / "held_out")
+    held_out = kept_synthetic_examples(musicgen, 32, *first, folder / "held_out")
+    channels = [name for name in train.channels if name not in LEFT_OUT]
+    return train.select(channels), held_out.select(channels)
 
 
 def split(examples: Examples, held_out: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:

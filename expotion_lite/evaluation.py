@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,8 @@ def make_music(
 
     audio = []
     for i in range(0, len(prompts), batch):
-        codes = play(musician, prompts[i : i + batch], controls[i : i + batch], settings)
+        drawn = replace(settings, seed=settings.seed + i)  # else every batch would have the same chances
+        codes = play(musician, prompts[i : i + batch], controls[i : i + batch], drawn)
         audio += [to_audio(musician.musicgen, each) for each in codes]
         if progress:
             print(f"  {len(audio)} of {len(prompts)} clips", file=sys.stderr, flush=True)

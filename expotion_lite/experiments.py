@@ -3,8 +3,8 @@
     python -m expotion_lite.experiments --clips 200
 
 writes `figures/results.json`, `figures/results.md` and `figures/results.svg` and prints the table. The captions name
-neither tempo nor mood nor key: these can only come from the video. Music and scores of each row are kept under
-`--folder`, so that a run that was interrupted goes on.
+the tonic, but neither tempo nor mood, major or minor: these can only come from the video. Music and scores of each row
+are kept under `--folder`, so that a run that was interrupted goes on.
 
     python -m expotion_lite.experiments --curve --clips 40
 
@@ -30,14 +30,14 @@ from .controls import Controls, extract_controls, hide
 from .data import CHOOSING, EXAMPLES_BY, HELD_OUT_PERFORMERS, HELD_OUT_SONGS
 from .evaluation import gain_of, make_music
 from .files import digest_of, digest_of_code, writing
-from .harmony import BRIGHT
+from .harmony import BRIGHT, KEYS
 from .metrics import (
     beat_f_measure,
     bootstrap_interval,
     chroma_of,
     energy_correlation,
-    key_of,
     level_curve,
+    mode_of,
     onset_motion_correlation,
     onset_strength,
     paired_permutation_test,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .pieces import Piece
 
 OTHERS = 20  # people against whom each piece of music is held too
+KEPT_AS = (".json", ".safetensors")  # what a model and an adapter consist of
 NOISE, LOSSES_PER_S = 0.04, 0.4  # of noisy landmarks: sd as a share of the eyes' distance, and lost faces
 
 
@@ -110,6 +111,8 @@ COMPARED = (  # what a row is expected to be better at than another
     ("face + motion", "face + motion, published interpolation", "beat F-measure"),
     ("noisy landmarks, smoothed", "noisy landmarks, not smoothed", "beat F-measure"),
     ("noisy landmarks, smoothed", "noisy landmarks, published interpolation", "beat F-measure"),
+    ("face + motion", "face only", "beat F-measure"),
+    ("face + motion", "motion only", "energy correlation"),
     ("face + motion", "motion only", "mode agreement"),
     ("face only", "motion only", "mode agreement"),
 )
@@ -117,6 +120,7 @@ COMPARED = (  # what a row is expected to be better at than another
 _SCORED_BY = (
     *EXAMPLES_BY,
     "adapter",
+    "decoding",
     "evaluation",
     "experiments",
     "generation",
@@ -161,7 +165,7 @@ def stage_of(musicgen: MusicGen, n: int, first: int = 0) -> Stage:
         pieces.append(piece)
         clean.append(to_landmarks(performance, person))
         noisy.append(to_landmarks(performance, shaky))
-        captions.append(band.describe(piece, np.random.default_rng([piece.seed, 5]), tempo=False, mood=False))
+        captions.append(band.describe(piece, np.random.default_rng([piece.seed, 5]), tempo=False, mood=False, key=True))
     return Stage(pieces, clean, noisy, captions, musicgen.frame_rate, duration_s)
 
 
@@ -195,9 +199,9 @@ def measure(audio: list[np.ndarray], sample_rate: int, stage: Stage, pulses: lis
 
     n, scores = len(audio), {f"{kind}{name}": [] for kind in ("", "shuffled ") for name in AGAINST_OTHERS}
     for i, clip in enumerate(audio):
-        fits = _fit_of(clip, sample_rate, stage.frame_rate)
+        fits = _fit_of(clip, sample_rate, stage.frame_rate, KEYS.index(stage.pieces[i].key))
         own = fits(stage.pieces[i], pulses[i])
-        others = [(i + k) % n for k in range(1, min(OTHERS, n - 1) + 1)]
+        others = [(i + k) % n for k in range(2, min(OTHERS, n - 2) + 2)]  # the next is whom `others` lets music follow
         shuffled = np.mean([fits(stage.pieces[j], pulses[j]) for j in others], axis=0)
         for column, value in zip(scores.values(), (*own, *shuffled), strict=True):
             column.append(float(value))
@@ -206,11 +210,16 @@ def measure(audio: list[np.ndarray], sample_rate: int, stage: Stage, pulses: lis
     return {name: np.array(values) for name, values in scores.items()} | {"embeddings": heard, "tags": tags}
 
 
-def _fit_of(clip: np.ndarray, sample_rate: int, frame_rate: float) -> Callable[[Piece, np.ndarray], tuple[float, ...]]:
-    """What tells how well music fits a piece and the pulse (T,) of who moved to it: a score for `AGAINST_OTHERS`."""
+def _fit_of(
+    clip: np.ndarray, sample_rate: int, frame_rate: float, tonic: int
+) -> Callable[[Piece, np.ndarray], tuple[float, ...]]:
+    """What tells how well music fits a piece and the pulse (T,) of who moved to it: a score for `AGAINST_OTHERS`.
+
+    tonic: that was asked for, 0..11.
+    """
     beats, onsets = track_beats(clip, sample_rate), onset_strength(clip, sample_rate)
     tempo, level = tempo_by_line(beats), level_curve(clip, sample_rate, frame_rate)
-    bright = key_of(chroma_of(clip, sample_rate))[1] == "major"
+    bright = mode_of(chroma_of(clip, sample_rate), tonic) == "major"
     return lambda piece, pulse: (
         beat_f_measure(beats, piece.beats),
         float(abs(tempo / piece.tempo_bpm - 1) <= 0.04),
@@ -390,8 +399,8 @@ def _means_and_errors(rows: dict, column: str) -> tuple[np.ndarray, np.ndarray]:
 def plot_curve(rows: dict[float, dict], path: Path) -> None:
     """Scores over visual guidance, and what it costs; a dotted line marks the default.
 
-    The default is where the beats have stopped gaining, and the music is no further from the band's than `MOST_FURTHER`
-    times music without video.
+    A good default is where the beats have stopped gaining, and the music is no further from the band's than
+    `MOST_FURTHER` times music without video.
     """
     import matplotlib
 
@@ -429,7 +438,7 @@ def kept_in(folder: Path, model: str, adapter: str, settings: Settings, n: int, 
     folders = (NANO if model == "nano" else Path(model), BUNDLED if adapter == "bundled" else Path(adapter))
     made_by = [
         digest_of_code(*_SCORED_BY),
-        *(digest_of(file) for folder in folders for file in sorted(folder.glob("*.safetensors"))),
+        *(digest_of(file) for folder in folders for file in sorted(folder.iterdir()) if file.suffix in KEPT_AS),
     ]
     place = folder / hashlib.sha256(json.dumps([made_by, settings.to_json(), n, first]).encode()).hexdigest()[:12]
     place.mkdir(parents=True, exist_ok=True)

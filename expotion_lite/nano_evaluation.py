@@ -28,6 +28,7 @@ from .report_rows import (
     families_row,
     health_rows,
     in_tune_row,
+    key_rows,
     players_of,
     prompt_for,
     quality_rows,
@@ -67,6 +68,7 @@ def evaluate(model: str, n: int, n_tempo: int, beside: str | None = None) -> lis
     judge = Judge(embeddings(train.decoded, rate), train.pieces)
     rows += [
         tempo_row(musicgen, n_tempo),
+        *key_rows(musicgen, n_tempo),
         families_row(judge, held, {"decoded": heard["through the codec"], "asked": embeddings(asked, rate)}),
         style_row(judge, held, heard),
         in_tune_row(held, audio, rate),

@@ -83,7 +83,7 @@ class SeePanel(ipw.VBox):
     def __init__(self) -> None:
         self.timeline = Timeline()
         self.facts = ipw.HTML("<p class='el-hint'>Choose somebody above; what is seen of them appears here.</p>")
-        super().__init__([_title(2, "See"), self.facts, self.timeline])
+        super().__init__([_title(4, "See"), self.facts, self.timeline])
         self.add_class("el-card")
 
     def show(self, facts: str, figure: Figure, alt: str, controls: Controls) -> None:
@@ -91,8 +91,10 @@ class SeePanel(ipw.VBox):
         import matplotlib.pyplot as plt
 
         self.facts.value = f"<p>{html.escape(facts)}</p>"
-        self.timeline.show(figure, alt, controls, METERS)
-        plt.close(figure)
+        try:
+            self.timeline.show(figure, alt, controls, METERS)
+        finally:
+            plt.close(figure)
 
 
 class SteerPanel(ipw.VBox):
@@ -134,7 +136,7 @@ class SteerPanel(ipw.VBox):
         self._alone: dict[str, float] = {}  # weights of single channels
         self._controls: Controls | None = None
         self._put_by: dict[str, list[float]] = {}  # curves of channels that are not shown
-        super().__init__([_title(3, "Steer"), self.prompt, self.examples, self._tabs()])
+        super().__init__([_title(2, "Steer"), self.prompt, self.examples, self._tabs()])
         self.add_class("el-card")
 
     def _tabs(self) -> ipw.Tab:
@@ -216,7 +218,7 @@ class ListenPanel(ipw.VBox):
         self.left = ipw.HTML("")
         self.sound = Sound()
         row = ipw.HBox([self.button, self.cancel, self.bar, self.left])
-        super().__init__([_title(4, "Listen"), row, status, self.sound])
+        super().__init__([_title(3, "Listen"), row, status, self.sound])
         self.add_class("el-card")
 
 
@@ -224,8 +226,9 @@ class TakesPanel(ipw.VBox):
     """What was made: compare two at matched loudness, export one, make an exported one anew."""
 
     def __init__(self) -> None:
-        self.a = ipw.Dropdown(options=[], description="A", layout=ipw.Layout(width="46%"))
-        self.b = ipw.Dropdown(options=[], description="B", layout=ipw.Layout(width="46%"))
+        self.a = ipw.Dropdown(options=[], description="A", style=NARROW, layout=WIDE)
+        self.b = ipw.Dropdown(options=[], description="B", style=NARROW, layout=WIDE)
+        self._proposed: int | None = None  # as B
         self.compare = ipw.Button(description="Compare A and B", layout=FITTING)
         self.stem = _text("out/my_take", description="save A as", style=NARROW, layout=ipw.Layout(width="60%"))
         self.overwrite = ipw.Checkbox(False, description="replace", indent=False, layout=ipw.Layout(width="90px"))
@@ -233,18 +236,20 @@ class TakesPanel(ipw.VBox):
         self.recipe = _text("out/my_take.json", description="settings", style=NARROW, layout=ipw.Layout(width="60%"))
         self.rebuild = ipw.Button(description="Make it anew", layout=FITTING)
         super().__init__([
-            _title(5, "Takes"), ipw.HBox([self.a, self.b]),
+            _title(5, "Takes"), self.a, self.b,
             ipw.HBox([self.compare, _hint("Switch under Listen while it plays. Equally loud: louder sounds better.")]),
             ipw.HBox([self.stem, self.overwrite, self.export]), ipw.HBox([self.recipe, self.rebuild]),
         ])  # fmt: skip
         self.add_class("el-card")
 
     def list(self, takes: list[Kept]) -> None:
-        """Show these takes; the newest becomes A, the one before it B."""
-        options = [(take.name, index) for index, take in enumerate(takes)]
+        """Show these takes; the newest becomes A, and the one before it B unless somebody chose another B."""
+        options, chosen = [(take.name, index) for index, take in enumerate(takes)], self.b.value
+        reference = chosen if chosen != self._proposed else None
         self.a.options = self.b.options = options
         if options:
-            self.a.value, self.b.value = len(options) - 1, max(0, len(options) - 2)
+            self._proposed = max(0, len(options) - 2)
+            self.a.value, self.b.value = len(options) - 1, self._proposed if reference is None else reference
 
 
 class ListeningPanel(ipw.VBox):

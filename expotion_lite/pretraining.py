@@ -187,15 +187,12 @@ def _digest(folder: Path, weights: str = "model.safetensors") -> str:
 
 def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int, start: Path | None = None) -> None:
     """Train an adapter on synthetic performances, a new one or that in the folder `start`."""
-    from .data import LEFT_OUT, kept_synthetic_split
+    from .data import kept_synthetic_split
     from .training import TrainingConfig, finetune
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
-    channels = [name for name in train.channels if name not in LEFT_OUT]
-    config = TrainingConfig(
-        hours=hours, seed=int(start is not None)
-    )  # what goes on draws other batches than it has had
-    finetune(musicgen, train.select(channels), held_out.select(channels), folder, config, start=start)
+    seed = int(start is not None)  # what goes on draws other batches than it has had
+    finetune(musicgen, train, held_out, folder, TrainingConfig(hours=hours, seed=seed), start=start)
 
 
 if __name__ == "__main__":

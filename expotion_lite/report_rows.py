@@ -13,8 +13,19 @@ import numpy as np
 
 from . import band
 from .generation import sing
+from .harmony import BRIGHT, KEYS
 from .judges import SECONDS, Corpus, Judge, balanced_accuracy, plays
-from .metrics import beat_f_measure, bootstrap_interval, cents_off, in_tune, tempo_by_line, track_beats
+from .metrics import (
+    beat_f_measure,
+    bootstrap_interval,
+    cents_off,
+    chroma_of,
+    in_tune,
+    key_of,
+    mode_of,
+    tempo_by_line,
+    track_beats,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +150,31 @@ def tempo_row(musicgen: MusicGen, n: int) -> Row:
     )
     how = f"line through the beats within 4%, octave errors are wrong; of the band's own {known.mean():.2f} are right"
     return Row("tempo follows text", how, float(right.mean()), bootstrap_interval(right), ">= 0.80")
+
+
+def key_rows(musicgen: MusicGen, n: int) -> list[Row]:
+    """Whether music is in the key that a prompt names, such as "waltz in D minor": its tonic, and its third."""
+    rate, pieces = musicgen.sample_rate, [band.compose(740_000_000 + i, SECONDS) for i in range(n)]
+    audio, _ = sing(musicgen, [f"{piece.style} in {piece.key} {piece.mode}" for piece in pieces], SECONDS)
+
+    def right(clips: list[np.ndarray]) -> np.ndarray:
+        """(2, n): whether the tonic and the mode are those of the pieces."""
+        found = []
+        for clip, piece in zip(clips, pieces, strict=True):
+            chroma, tonic = chroma_of(clip, rate), KEYS.index(piece.key)
+            bright = mode_of(chroma, tonic) == "major"
+            found.append((key_of(chroma)[0] == tonic, bright == (piece.mode in BRIGHT)))
+        return np.array(found).T
+
+    said, known = right(list(audio)), right([band.play(piece, rate) for piece in pieces])
+    hows = (
+        f"that of the key that fits best (chance 0.08); of the band's own {known[0].mean():.2f} are right",
+        f"the third above the tonic asked for (chance 0.5); of the band's own {known[1].mean():.2f} are right",
+    )
+    return [
+        Row(f"{what} follows text", how, float(hits.mean()), bootstrap_interval(hits), "")
+        for what, how, hits in zip(("tonic", "mode"), hows, said, strict=True)
+    ]
 
 
 def families_row(judge: Judge, held: Corpus, heard: dict[str, np.ndarray]) -> Row:

@@ -143,7 +143,7 @@ class Session:
 
         place = Path(path).expanduser()
         digest = digest_of(place) if place.is_file() else None
-        known = [s for s in self.sources.values() if digest and s.recipe.get("sha256") == digest]
+        known = [s for s in self.sources.values() if digest and s.recipe.get("sha256") == digest and s.video.is_file()]
         return known[0] if known else self._keep(from_video(place, cancel=cancel))
 
     def draw(self, curve: list[float], duration_s: float, *, movement: str = "nod") -> Source:
@@ -212,9 +212,9 @@ class Session:
         Raises:
             ExpotionError: one of the files exists, cannot be written, or is the take's own video.
         """
-        if not str(stem).strip():
-            raise ExpotionError("Name the files to export, for example out/my_take.")
         place = Path(stem).expanduser()
+        if not str(stem).strip() or not place.name:
+            raise ExpotionError("Name the files to export, for example out/my_take.")
         paths = {kind: place.with_name(f"{place.name}.{kind}") for kind in ("mp4", "wav", "json")}
         for kind, path in paths.items():
             check_output(path, f".{kind}", source=kept.source.video, overwrite=overwrite)
@@ -226,9 +226,9 @@ class Session:
             new["json"].write_text(recipe, encoding="utf-8")
         return paths
 
-    def source_of(self, path: str | os.PathLike) -> Source:
+    def source_of(self, path: str | os.PathLike, *, cancel: threading.Event | None = None) -> Source:
         """Open who moves in an exported take. Raises what `rebuild` does."""
-        return self._again(self._recipe(path)["source"], Path(path).expanduser().parent)
+        return self._again(self._recipe(path)["source"], Path(path).expanduser().parent, cancel)
 
     def rebuild(self, path: str | os.PathLike, **hear: Any) -> tuple[Kept, bool]:
         """Make an exported take anew.
@@ -244,10 +244,11 @@ class Session:
             ExpotionError: no such file, not such a file, made by another model, or its video is gone.
         """
         recipe, folder = self._recipe(path), Path(path).expanduser().parent
-        source = self._again(recipe["source"], folder)
-        other = self._again(recipe["other"], folder) if recipe["other"] else None
+        cancel = hear.pop("cancel", None)
+        source = self._again(recipe["source"], folder, cancel)
+        other = self._again(recipe["other"], folder, cancel) if recipe["other"] else None
         enough_s = recipe["frames"] / self.musician().musicgen.frame_rate + 1.0
-        stop = _After(enough_s, hear.pop("cancel", None))
+        stop = _After(enough_s, cancel)
         kept = self.generate(
             source,
             recipe["prompt"],
@@ -261,9 +262,9 @@ class Session:
         kept = self.takes[-1] = _cut(kept, recipe["frames"], self.musician())
         return kept, kept.codes_sha256 == recipe["codes_sha256"]
 
-    def _again(self, recipe: dict[str, Any], folder: Path) -> Source:
-        known = [source for source in self.sources.values() if source.recipe == recipe]
-        return known[0] if known else self._keep(again(recipe, folder=folder))
+    def _again(self, recipe: dict[str, Any], folder: Path, cancel: threading.Event | None) -> Source:
+        known = [source for source in self.sources.values() if source.recipe == recipe and source.video.is_file()]
+        return known[0] if known else self._keep(again(recipe, folder=folder, cancel=cancel))
 
     def _recipe(self, path: str | os.PathLike) -> dict[str, Any]:
         recipe = _read(Path(path).expanduser())
@@ -307,8 +308,8 @@ class _Run:
             codes = np.array(self._overheard.codes, np.int64).T
         if not codes.size:
             raise Cancelled("Stopped before there was any music; press Generate to begin again.")
-        if self._on_sound is not None:
-            self._stream.finish(list(codes.T))
+        if self._on_sound is not None and not (cancel is not None and cancel.is_set()):
+            self._stream.finish(list(codes.T))  # who has pressed Cancel hears nothing more
         self._tell(codes.shape[1])
         return codes
 

@@ -111,11 +111,18 @@ def stranger(seed: int, duration_s: float, *, frame_rate: float = 50.0) -> Sourc
     return _drawn(f"stranger {seed}", performance, performer, recipe, frame_rate)
 
 
-def again(recipe: dict[str, Any], *, folder: str | os.PathLike = ".", frame_rate: float = 50.0) -> Source:
+def again(
+    recipe: dict[str, Any],
+    *,
+    folder: str | os.PathLike = ".",
+    frame_rate: float = 50.0,
+    cancel: threading.Event | None = None,
+) -> Source:
     """Make a source anew from what it said of itself; a video that has moved is also looked for in `folder`.
 
     Raises:
-        ExpotionError: it is not such a recipe, or the video is gone or is another one by now.
+        ExpotionError: it is not such a recipe, or the video is gone or is another one by now. Cancelled: `cancel` was
+            set.
     """
     try:
         if "gesture" in recipe:
@@ -136,7 +143,7 @@ def again(recipe: dict[str, Any], *, folder: str | os.PathLike = ".", frame_rate
         raise ExpotionError(f"The video {path} is gone; put it there again, or beside the settings.")
     if not (same := [place for place in places if digest_of(place) == digest]):
         raise ExpotionError(f"{places[0]} is not the video that the take was made for; find that one.")
-    return from_video(same[0], frame_rate=frame_rate)
+    return from_video(same[0], frame_rate=frame_rate, cancel=cancel)
 
 
 def fit(controls: Controls, n_frames: int) -> Controls:

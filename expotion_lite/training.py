@@ -169,13 +169,15 @@ def loss_of(model: Any, batch: Batch, pad: int) -> torch.Tensor:
 def held_out_losses(model: Any, musicgen: MusicGen, examples: Examples, batch: int = 8) -> dict[str, float]:
     """The loss on held-out examples with their own video, with another's (the control), and with none.
 
+    Another's is of another performer and another song, where there is one: neighbours may be windows of one recording.
+
     Raises:
         ExpotionError: fewer than two examples: there is no other video.
     """
     if len(examples) < 2:
         raise ExpotionError(f"{len(examples)} held-out examples are too few to shuffle; hold out two or more.")
     totals = {"loss": 0.0, "loss_shuffled": 0.0, "loss_none": 0.0}
-    controls = torch.from_numpy(np.roll(examples.controls, 1, axis=0))
+    controls = torch.from_numpy(examples.controls[_strangers(examples)])
     for rows in np.array_split(np.arange(len(examples)), -(-len(examples) // batch)):
         own = collate(musicgen, examples, rows, np.ones(len(rows)), np.ones(len(rows)))
         others = replace(own, controls=controls[rows, : own.controls.shape[1]])
@@ -184,6 +186,20 @@ def held_out_losses(model: Any, musicgen: MusicGen, examples: Examples, batch: i
             loss = loss_of(model, each.to(musicgen.model.device), musicgen.pad)
             totals[name] += float(loss.detach()) * len(rows) / len(examples)
     return totals
+
+
+def _strangers(examples: Examples) -> np.ndarray:
+    """For each example another, (N,): the last one before it, in a circle, of another performer and another song.
+
+    Where there is none, one that differs in either, or else just another.
+    """
+    n, found = len(examples), []
+    songs, performers = np.asarray(examples.songs), np.asarray(examples.performers)
+    for i in range(n):
+        before = (i - np.arange(1, n)) % n
+        unlike = (songs[before] != songs[i]).astype(int) + (performers[before] != performers[i])
+        found.append(before[unlike.argmax()])
+    return np.array(found)
 
 
 def finetune(

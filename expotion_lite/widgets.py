@@ -41,6 +41,7 @@ from .session import Kept, Progress, Session, matched
 from .sources import Source
 from .webparts import Curve, Recorder, Sound
 
+EXPORTED = (".mp4", ".wav", ".json")  # what a take is exported as
 NOT_TO_TRAIN = "Such a recording is good to play with; to fine-tune with it, it needs music: choose the band."
 MOST_PICTURE = 40_000_000  # bytes that are sent to the browser; a longer video is heard without its picture
 
@@ -100,7 +101,7 @@ class Studio(ipw.VBox):
         self._busy = [source.people, source.path_button, source.clip_button, source.gesture_button, self.listen.button,
                       takes.compare, takes.export, takes.rebuild, self.steer.stranger_button,
                       blind.begin, blind.again, blind.next, blind.stop]  # fmt: skip
-        super().__init__([self.source_panel, self.status, self.see, self.steer, self.listen, self.takes, self.blind])
+        super().__init__([self.source_panel, self.status, self.steer, self.listen, self.see, self.takes, self.blind])
         self.add_class("el-studio")
         self._wire()
         self.say("Choose a source: record, upload, name a file, draw a gesture, or take the bundled clip.")
@@ -174,15 +175,22 @@ class Studio(ipw.VBox):
 
     def _do(self, job: Callable[..., None], *arguments: Any) -> None:
         """Do a job, and after it what came later."""
-        while True:
-            self._try(job, *arguments)
+        try:
+            while True:
+                self._try(job, *arguments)
+                with self._gate:
+                    if not self._later:
+                        return self._rest()
+                    job, *arguments = self._later.pop(0)
+                self._cancel.clear()
+        except BaseException:  # an interrupt in between: the next job may begin all the same
             with self._gate:
-                if not self._later:
-                    self._set_busy(False)
-                    self._working = False
-                    return
-                job, *arguments = self._later.pop(0)
-            self._cancel.clear()
+                self._rest()
+            raise
+
+    def _rest(self) -> None:
+        self._set_busy(False)
+        self._working = False
 
     def _try(self, job: Callable[..., None], *arguments: Any) -> None:
         """Do a job; what goes wrong is said."""
@@ -213,6 +221,8 @@ class Studio(ipw.VBox):
         """folder: for a recording and its words; None for a file that was uploaded, which stays where it is."""
         if folder is not None:
             try:
+                if not folder.strip():
+                    raise ExpotionError("Name the folder to keep recordings in, for example recordings.")
                 path = file_recording(path, folder, **words)
             except ExpotionError as error:
                 raise ExpotionError(f"{error} The recording is kept as {path}.") from error
@@ -239,7 +249,11 @@ class Studio(ipw.VBox):
         if number != self._backings:
             return
         self.say("The band is tuning up.")
-        audio, self._captions[what] = band_music(what.partition(": ")[2], panel.recorder.seconds)
+        try:
+            audio, self._captions[what] = band_music(what.partition(": ")[2], panel.recorder.seconds)
+        except BaseException:
+            panel.backing.value = SILENCE  # else Record would wait for it forever
+            raise
         if number == self._backings:
             panel.recorder.move_to(audio, name=what)
             panel.caption.value, panel.recorder.ready = self._captions[what], True
@@ -292,14 +306,16 @@ class Studio(ipw.VBox):
         self.steer.listens.value = NOBODY_ELSE
         self.steer.reset_curve(source.controls)
         beats, seen = len(pulse_times(source.controls)), source.controls.found.mean()
+        picture = self._picture(source)
+        where = "with what was found is under Listen" if picture else "cannot be shown here"
         facts = (
             f"{source.name}: {source.duration_s:.1f} s, a person in {seen:.0%} of it, {beats} turns of movement. "
-            "The picture with what was found is under Listen."
+            f"The picture {where}."
         )
         alt = f"Controls over time of {source.name}. {facts}"
         self.see.show(facts, plot_controls(source.controls).figure, alt, source.controls)
         self.listen.sound.stop()
-        self.listen.sound.picture = self._picture(source)
+        self.listen.sound.picture = picture
         self.say("Ready: press Generate.")
 
     def _warm_up(self) -> None:
@@ -314,9 +330,11 @@ class Studio(ipw.VBox):
         if source.name not in self._pictures:
             with tempfile.TemporaryDirectory() as folder:
                 path = source.video
-                if "video" in source.recipe:
-                    path = overlay_video(source.video, source.landmarks, Path(folder) / "seen.mp4")
-                data = Path(path).read_bytes()
+                data = b""  # without a picture there is music all the same
+                with contextlib.suppress(ExpotionError, OSError):
+                    if "video" in source.recipe:
+                        path = overlay_video(source.video, source.landmarks, Path(folder) / "seen.mp4")
+                    data = Path(path).read_bytes()
                 self._pictures[source.name] = data if len(data) <= MOST_PICTURE else b""
         return self._pictures[source.name]
 
@@ -431,15 +449,18 @@ class Studio(ipw.VBox):
         return self.say(f"{test.done} answers are kept in {self.blind.place.value}.")
 
     def _on_export(self) -> None:
-        paths = self.session.export(
-            self._picked(self.takes.a), self.takes.stem.value, overwrite=self.takes.overwrite.value
-        )
+        kept, stem = self._picked(self.takes.a), Path(self.takes.stem.value.strip()).expanduser()
+        stem = stem.with_suffix("") if stem.suffix in EXPORTED else stem
+        there = [path for ending in EXPORTED if (path := Path(f"{stem}{ending}")).exists()]
+        if there and not self.takes.overwrite.value:
+            raise ExpotionError(f"{there[0]} exists; choose another name, or tick replace.")
+        paths = self.session.export(kept, stem, overwrite=self.takes.overwrite.value)
         self.takes.recipe.value = str(paths["json"])
         self.say(f"Written: {', '.join(map(str, paths.values()))}")
 
     def _on_rebuild(self) -> None:
         self.say("Making it anew.")
-        source = self.session.source_of(self.takes.recipe.value)
+        source = self.session.source_of(self.takes.recipe.value, cancel=self._cancel)
         if self.source is None:
             self._show(source)
         try:
@@ -449,8 +470,10 @@ class Studio(ipw.VBox):
             self._list_sources(self.source)
         self._look_at(kept.source)
         self._keep(kept)
+        if self._cancel.is_set() and not same:
+            return self.say(f"Kept as {kept.name} ({_length(kept)}), before it was whole.")
         told = "exactly the take that was exported" if same else "not the same: other weights, or another machine"
-        self.say(f"Kept as {kept.name}: {told}.", bad=not same)
+        return self.say(f"Kept as {kept.name}: {told}.", bad=not same)
 
 
 class _Streaming:

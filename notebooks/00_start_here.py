@@ -340,6 +340,15 @@ check(equal, lambda: equal[0] == 1 and equal[1] < 0.5)
 #
 # How the points are found, and when not: [01_landmarks](01_landmarks.ipynb).
 #
+# | lessons | what they are about |
+# |---|---|
+# | 01, 02, 03 | the person: points, what is made of them, smoothing and time |
+# | 04, 05, 06 | the model: inside MusicGen, what it learns from, how it learns to watch |
+# | 07, 08 | the music: play it, then prove that it follows |
+# | 09 | all of it with the real MusicGen |
+#
+# [The map of the course](../README.md#the-course) says what is built by hand in each, and how long it takes.
+#
 # Film yourself for ten seconds (face and shoulders, light from the front, large nods), put the file beside this notebook,
 # set `video = "me.mp4"` in section 1 and run everything again; the numbers in the text and the exercises' targets belong to the
 # bundled clip. Film nobody who has not agreed. What you made lies in `notebooks/out/`. Without a notebook, in this folder and

@@ -329,7 +329,7 @@ for gain in shown:
 # **Explain.** Beats and tempo come by way of the movement, loudness by way of both. The mode, which these people show by smiling, does not come
 # through: all rows but the last are near one half, which is chance. Music for somebody else's video scores like music for nobody's, as it
 # should; its tags suffer little, because the prompt is still the song's. ("Text only" has a little more than chance in tempo: a
-# style narrows it down.)
+# style narrows it down.) [All twelve rows](../figures/results.md) tell more, such as what smoothing is worth.
 
 # %% [markdown]
 # ## 6. By ear, and blind

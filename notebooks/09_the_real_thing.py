@@ -84,7 +84,7 @@ print(f"decoder {decoder_size:,}, in all {total:,}: {4 * total / 1e9:.2f} GB or 
 
 
 # %%
-half = "float16" if device == "cuda" else "bfloat16"
+half = "float16" if device == "cuda" else "bfloat16"  # which Colab's T4 has to imitate
 empty = held_gb(device)
 musicgen = el.load(name, device=device, dtype="float32")
 measured = {"float32": held_gb(device) - empty}

@@ -11,6 +11,7 @@ from synthetic import even_times, stick_person, uneven_times
 from expotion_lite.controls import CHANNELS, DESCRIPTIONS, EXPRESSION, MISSING, MOTION, Controls, extract_controls
 from expotion_lite.errors import ExpotionError
 from expotion_lite.landmarks import BLENDSHAPES
+from expotion_lite.smoothing import frame_times
 
 CLOCKS = {
     "14.8 fps": even_times(14.8, 12),
@@ -392,6 +393,16 @@ def test_every_method_without_lag_finds_the_nods(method):
     times = even_times(30, 10)
     person = stick_person(times, jitter=0.2, pitch=8 * nodding(times))
     assert_at(pulses(extract_controls(person, method=method)), 0.4, 1 / 1.7, 0.25, 9.75)
+
+
+def test_what_is_not_smoothed_has_slopes_from_frame_to_frame():
+    times = frame_times(500, 50.0)
+    person = stick_person(times, jitter=1.0, pitch=8 * nodding(times))
+    raw, smoothed = (extract_controls(person, method=method) for method in ("none", "savgol"))
+    slope = np.gradient(raw["head_pitch"], raw.times)[1:-1]
+    assert np.corrcoef(slope, raw["head_pitch_velocity"][1:-1])[0, 1] > 0.9  # but for the soft clipping
+    wild, calm = (np.abs(np.diff(each["head_pitch_velocity"])).mean() for each in (raw, smoothed))
+    assert wild > 3 * calm
 
 
 def test_the_same_landmarks_give_the_same_controls():

@@ -41,6 +41,7 @@ def test_what_is_compared_is_measured():
 def test_captions_leave_to_the_video_what_only_the_video_is_to_tell(stage):
     text = " ".join(stage.captions).lower()
     assert "bpm" not in text and "minor" not in text and "major" not in text
+    assert all(f" {piece.key}" in said for piece, said in zip(stage.pieces, stage.captions, strict=True))
 
 
 def test_each_modality_hides_its_own_channels_and_noise_shakes(stage):

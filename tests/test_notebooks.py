@@ -48,7 +48,7 @@ def test_solutions_are_the_lesson_with_its_exercises_solved(path):
     kept = jupytext.read(path.parent / "solutions" / path.name)
     expected = [(cell.cell_type, cell.source) for cell in solutions_of(path.with_suffix(".py")).cells]
     assert [(cell.cell_type, cell.source) for cell in kept.cells] == expected, "run: make notebooks"
-    assert not any(TO_DO.match(cell.source) for cell in kept.cells)
+    assert not any(TO_DO.match(cell.source) or cell.get("outputs") for cell in kept.cells)
 
 
 def test_there_are_no_solutions_without_a_lesson():
@@ -122,6 +122,19 @@ def test_a_repository_gives_a_cell_that_does_nothing_elsewhere(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     exec(COLAB_CELL.format(tag="v1", repository="https://github.com/OWNER/NAME"), {})
     assert not list(tmp_path.iterdir())
+
+
+@lessons
+def test_solutions_install_in_colab_what_their_lesson_does_and_work_in_its_folder(path, tmp_path, monkeypatch):
+    script = tmp_path / path.with_suffix(".py").name
+    text = path.with_suffix(".py").read_text("utf-8")
+    script.write_text(for_colab(text, path.stem, "https://github.com/OWNER/NAME", "v1"), "utf-8")
+    install, place = [cell.source for cell in solutions_of(script).cells if cell.cell_type == "code"][:2]
+    assert install == COLAB_CELL.format(tag="v1", repository="https://github.com/OWNER/NAME").rstrip()
+    for folder in (path.parent / "solutions", path.parent):  # as in JupyterLab, and as tools/colab.py leaves it
+        monkeypatch.chdir(folder)
+        exec(place, {})
+        assert Path.cwd() == path.parent
 
 
 def test_colab_keeps_what_it_brings_and_works_where_the_notebooks_are(monkeypatch, tmp_path, capsys):

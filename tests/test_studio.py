@@ -287,6 +287,11 @@ def test_a_take_is_steered_compared_exported_and_looks_good(page):
     assert len(points) == 75 and points[-1] == 1.0 and max(points[10:50]) > 0.6
     _press(page, "Make it anew")
     _status(page, "exactly the take that was exported", 120)
+    page.get_by_label("save A as").fill("out/again.wav")
+    page.get_by_label("save A as").press("Tab")
+    _press(page, "Export")
+    _status(page, "again.json")
+    assert (page.folder / "out" / "again.wav").read_bytes() == (page.folder / "out" / "my_take.wav").read_bytes()
 
 
 def test_cancel_stops_within_a_second_and_keeps_what_was_made(page):
@@ -330,7 +335,8 @@ def test_everything_has_a_name_and_can_be_read(page):
         "beforeend", "<div class=bad><p style='color: #aaa'>pale</p><button></button></div>")""")
     assert len(page.evaluate(NAMELESS)) == len(page.evaluate(PALE)) == 1, "what is wrong is found"
     page.evaluate("document.querySelector('.el-studio .bad').remove()")
-    for tab in ("Camera or upload", "File or clip", "Draw a gesture"):
+    pages = "Camera or upload", "File or clip", "Draw a gesture", "Knobs", "Weights", "Draw a curve", "Swap the person"
+    for tab in pages:
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate(PALE) == []

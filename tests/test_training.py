@@ -35,6 +35,7 @@ from expotion_lite.precision import autocast, bfloat16_pays, precision_of
 from expotion_lite.training import (
     Batch,
     TrainingConfig,
+    _strangers,
     collate,
     finetune,
     held_out_losses,
@@ -109,6 +110,18 @@ def test_a_leaking_split_is_refused(examples):
         check_split(train, replace(held_out, songs=train.songs))
     with pytest.raises(ExpotionError, match="performer"):
         check_split(train, replace(held_out, performers=train.performers))
+
+
+def test_the_control_is_never_the_same_persons_nor_the_same_songs_where_there_is_another(examples):
+    held_out = replace(
+        examples[0], songs=np.array([1, 1, 1, 2, 2, 3, 3, 3]), performers=np.array([5, 5, 6, 6, 6, 5, 7, 7])
+    )
+    for i, j in enumerate(_strangers(held_out)):
+        assert held_out.songs[i] != held_out.songs[j] and held_out.performers[i] != held_out.performers[j]
+    one_song = replace(held_out, songs=np.full(8, 1))
+    assert all(one_song.performers[i] != one_song.performers[j] for i, j in enumerate(_strangers(one_song)))
+    alone = replace(one_song, performers=np.full(8, 5))
+    assert sorted(_strangers(alone)) == list(range(8)) and (_strangers(alone) != np.arange(8)).all()
 
 
 def test_examples_survive_a_file(examples, tmp_path):

@@ -341,6 +341,58 @@ def test_the_studio_makes_compares_exports_and_remakes(studio, tmp_path):
     assert "exactly the take" in studio.status.value and len(studio.session.takes) == 3
 
 
+def test_an_export_says_what_to_tick_and_takes_a_name_with_its_ending(studio, tmp_path):
+    studio.listen.button.click()
+    studio.takes.stem.value = str(tmp_path / "take.mp4")
+    studio.takes.export.click()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["take.json", "take.mp4", "take.wav"]
+    studio.takes.export.click()
+    assert "tick replace" in studio.status.value and "overwrite" not in studio.status.value
+    studio.takes.stem.value = "."
+    studio.takes.export.click()
+    assert "Name the files" in studio.status.value and "should not happen" not in studio.status.value
+
+
+def test_a_reference_stays_b_until_another_is_chosen(studio):
+    while len(studio.session.takes) < 3:
+        studio.listen.button.click()
+    studio.takes.b.value = 0
+    studio.listen.button.click()
+    assert (studio.takes.a.value, studio.takes.b.value) == (len(studio.session.takes) - 1, 0)
+
+
+def test_a_band_that_fails_leaves_a_recorder_that_works(studio, monkeypatch):
+    panel, broken = studio.source_panel, "expotion_lite.widgets.band_music"
+    monkeypatch.setattr(broken, lambda *_: (_ for _ in ()).throw(ExpotionError("The band is ill.")))
+    panel.backing.value = "the band: march"
+    assert panel.backing.value == "silence" and panel.recorder.ready and "ill" in studio.status.value
+
+
+def test_a_picture_that_cannot_be_made_costs_no_music(short_clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("expotion_lite.overlay.overlay_video", lambda *_: (_ for _ in ()).throw(ExpotionError("No.")))
+    studio = Studio(tmp_path / "recordings", blocking=True)
+    studio.source_panel.path.value = str(short_clip)
+    studio.source_panel.path_button.click()
+    assert "cannot be shown" in studio.see.facts.value and studio.listen.sound.picture == b""
+    studio.listen.button.click()
+    assert len(studio.session.takes) == 1
+
+
+def test_a_film_that_came_back_elsewhere_is_opened_anew(short_clip, tmp_path):
+    session, film = Session(), tmp_path / "me.mp4"
+    film.write_bytes(short_clip.read_bytes())
+    gone = session.open(film)
+    film.unlink()
+    assert session.open(short_clip).video == short_clip and gone.video == film
+
+
+def test_a_recording_for_no_folder_is_not_lost(studio, short_clip):
+    place, studio.source_panel.folder.value = studio.source_panel.folder.value, " "
+    studio._on_file(short_clip, "")
+    assert "Name the folder" in studio.status.value and str(short_clip) in studio.status.value
+    studio.source_panel.folder.value = place
+
+
 def test_an_export_replaces_no_film_and_is_whole_or_not_there(short_clip, tmp_path, monkeypatch):
     session, film = Session(), tmp_path / "me.mp4"
     film.write_bytes(short_clip.read_bytes())

@@ -42,6 +42,11 @@ if "google.colab" in sys.modules and not os.path.exists("matplotlibrc"):
         subprocess.run([*clone.split(), "{repository}", "expotion-lite"], check=True)
     runpy.run_path("expotion-lite/tools/colab.py", run_name="__main__")
 """
+PLACE_CELL = """\
+import os
+
+if not os.path.exists("matplotlibrc"):  # in this folder: solutions run in the lessons'
+    os.chdir("..")"""
 HEADER = """# Solutions: {title}
 
 Made from [the lesson](../{name}.ipynb) by `make notebooks`; to change it, change the lesson. Its code comes first,
@@ -72,6 +77,11 @@ def with_colab(script: Path) -> str:
     return for_colab(script.read_text(encoding="utf-8"), script.stem, SETTING["repository"], SETTING["tag"])
 
 
+def for_gpu(script: Path) -> dict[str, object]:
+    """What a notebook's metadata say, so that Colab offers a GPU where it helps."""
+    return {"accelerator": "GPU", "colab": {"gpuType": "T4"}} if script.stem in GPU else {}
+
+
 def update(script: Path) -> Path:
     """Write what Colab needs into `script`, and the .ipynb beside it. Returns the path of the latter."""
     script.write_text(with_colab(script), encoding="utf-8")
@@ -84,8 +94,7 @@ def update(script: Path) -> Path:
             cell.metadata.pop("execution", None)
     for left_by_a_run in ("widgets", "language_info"):
         notebook.metadata.pop(left_by_a_run, None)
-    if script.stem in GPU:
-        notebook.metadata |= {"accelerator": "GPU", "colab": {"gpuType": "T4"}}
+    notebook.metadata |= for_gpu(script)
     nbformat.write(notebook, notebook_path)
     return notebook_path
 
@@ -98,7 +107,9 @@ def solutions_of(script: Path) -> NotebookNode:
     """
     lesson = jupytext.read(script)
     title = lesson.cells[0].source.splitlines()[0].removeprefix("# ")
-    cells = [new_markdown_cell(HEADER.format(title=title, name=script.stem)), new_code_cell("%cd -q ..")]
+    cells = [new_markdown_cell(HEADER.format(title=title, name=script.stem))]
+    cells += [new_code_cell(cell.source) for cell in lesson.cells if COLAB_TAG in cell.metadata.get("tags", ())]
+    cells.append(new_code_cell(PLACE_CELL))
     exercising = False
     for cell, after in pairwise(lesson.cells):
         if cell.source.startswith("## Quiz"):
@@ -117,7 +128,7 @@ def solutions_of(script: Path) -> NotebookNode:
             cells.append(new_markdown_cell(cell.source.splitlines()[0]))
     for number, cell in enumerate(cells):
         cell.id = f"solution-{number}"
-    return new_notebook(cells=cells, metadata={"kernelspec": lesson.metadata.kernelspec})
+    return new_notebook(cells=cells, metadata={"kernelspec": lesson.metadata.kernelspec} | for_gpu(script))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ function whyNoCamera() {
 }
 
 /** What getUserMedia's errors mean for a person. */
-function explain(error) {
+function explain(error, wantsSound) {
+  if (error.name === "NotFoundError" && wantsSound)
+    return "No camera, or no microphone, was found. Plug one in, or untick the room's sound, and press Record again; or choose a file.";
   const by = {
     NotAllowedError: "The camera was refused. Allow it with the camera sign beside the address, then press Record again; or choose a file.",
     NotFoundError: "No camera was found. Plug one in and press Record again; or choose a file.",
@@ -92,7 +94,9 @@ class Backing {
     const node = this.context.createBufferSource();
     node.buffer = this.buffer;
     node.connect(this.context.destination);
-    node.connect(this.out);
+    const late = this.context.createDelay(1); // one moves to what one hears, which comes later than it is played
+    late.delayTime.value = Math.min(1, this.context.outputLatency || 0);
+    node.connect(late).connect(this.out);
     node.start();
     this.nodes.push(node);
   }
@@ -216,7 +220,7 @@ export default {
         tidy();
         await upload(blob, /mp4/.test(recorder.mimeType) ? "recording.mp4" : "recording.webm", heard);
       } catch (error) {
-        say(explain(error), true);
+        say(explain(error, get(".el-mic").checked), true);
       } finally {
         backing?.close();
         tidy();

@@ -34,6 +34,7 @@ class Engine {
     this.reset(m.total_s);
     this.live = true;
     this.ended = false;
+    this.peak = 0;
     this.context.resume();
     this.report();
   }
@@ -112,7 +113,8 @@ class Engine {
   }
   position() {
     if (this.origin === null) return 0;
-    return Math.max(0, Math.min(this.context.currentTime - this.origin, this.received));
+    const heard = this.context.currentTime - (this.context.outputLatency || 0); // it is heard later than it is played
+    return Math.max(0, Math.min(heard - this.origin, this.received));
   }
   get sounding() {
     return this.origin !== null && this.position() < this.received && this.context.state === "running";
@@ -125,8 +127,10 @@ class Engine {
   }
 }
 
-/** Call the handle and the number of each slider as its label says: ipywidgets leaves them without a name. */
-function nameSliders(studio) {
+/** Say what ipywidgets leaves unsaid: what a slider's handle and number are called, which button of a row is chosen. */
+function describe(studio) {
+  for (const button of studio?.querySelectorAll(".widget-toggle-buttons button") ?? [])
+    button.setAttribute("aria-pressed", String(button.classList.contains("mod-active")));
   for (const slider of studio?.querySelectorAll(".widget-slider:not([data-named])") ?? []) {
     const parts = slider.querySelectorAll(".noUi-handle, .ui-slider-handle, [contenteditable]");
     for (const part of parts) part.setAttribute("aria-label", slider.querySelector(".widget-label")?.textContent ?? "");
@@ -191,7 +195,8 @@ export default () => {
         const at = engine.position();
         if (engine.live) {
           const gaps = engine.underruns === 1 ? "1 gap" : `${engine.underruns} gaps`;
-          return engine.chunks ? `${at.toFixed(1)} s heard of ${engine.received.toFixed(1)} s made; ${gaps}` : "the first half second is on its way";
+          if (engine.chunks) return `${at.toFixed(1)} s heard of ${engine.received.toFixed(1)} s made; ${gaps}`;
+          return engine.ended ? "" : "the first half second is on its way";
         }
         return engine.which ? `${engine.slots[engine.which]?.name}: ${at.toFixed(1)} of ${engine.total.toFixed(1)} s` : "";
       }
@@ -216,14 +221,23 @@ export default () => {
           shown = now;
           const text = say();
           if (note.textContent !== text) note.textContent = text;
-          nameSliders(el.closest(".el-studio"));
+          describe(el.closest(".el-studio"));
         }
       }
       const seek = (event) => {
         if (event.detail.key !== model.get("key")) return;
         engine.seek(event.detail.at);
+        if (address && !engine.live && !engine.which) { // there is no sound yet: the picture alone goes there
+          looking = true;
+          video.pause();
+          video.currentTime = event.detail.at;
+        }
         tell();
       };
+      // Safari lets a page sound only from within a click: wake it by every one in the studio
+      const wake = (event) => el.closest(".el-studio")?.contains(event.target) && engine.context.resume();
+      document.addEventListener("pointerdown", wake, true);
+      document.addEventListener("keydown", wake, true);
       document.addEventListener("expotion-seek", seek);
       engine.watchers.add(tell);
       model.on("change:picture", picture);
@@ -234,6 +248,8 @@ export default () => {
         cancelAnimationFrame(frame);
         engine.watchers.delete(tell);
         document.removeEventListener("expotion-seek", seek);
+        document.removeEventListener("pointerdown", wake, true);
+        document.removeEventListener("keydown", wake, true);
         model.off("change:picture", picture);
         if (address) URL.revokeObjectURL(address);
       };
