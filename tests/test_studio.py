@@ -303,7 +303,7 @@ def test_cancel_stops_within_a_second_and_keeps_what_was_made(page):
     _status(page, "stopped", 10)
     took = time.monotonic() - pressed
     print(f"cancelled in {took:.2f} s")
-    assert took < 2  # a step of the music, then decoding what there is
+    assert took < 2  # a second where no other test runs beside: a step of the music, then decoding what there is
     frames = int(_python(page, "print(studio.session.takes[-1].frames)"))
     assert 0 < frames < 1250
 
