@@ -264,7 +264,7 @@ _ = figure.legend(loc="outside right center")
 # ## 5. Many people
 #
 # The project's own measurement was made like this, with more people and longer clips. *The band itself* is the song that each person
-# moved to, through nano's codec. It keeps to the beats and not to the person, so in the correlations music that follows the person can
+# moved to, through nano's codec. It keeps to the beats and not to the person, so music that follows the person can
 # exceed it.
 #
 # **Predict:** what will music reach whose maker sees nothing? Why does the band itself not reach 1?
