@@ -205,8 +205,7 @@ class Controls:
 
 
 def hide(values: np.ndarray, channels: Sequence[str], modality: str) -> np.ndarray:
-    """Controls as if one of `MODALITIES` had not been seen: its channels are 0, and without motion
-    body and arms are flagged as missing.
+    """Controls as if one of `MODALITIES` had not been seen: its channels are 0, a hidden body is flagged as missing.
 
     Args:
         values: (..., C) of these C channels.

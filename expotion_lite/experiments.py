@@ -438,7 +438,7 @@ def kept_in(folder: Path, model: str, adapter: str, settings: Settings, n: int, 
     folders = (NANO if model == "nano" else Path(model), BUNDLED if adapter == "bundled" else Path(adapter))
     made_by = [
         digest_of_code(*_SCORED_BY),
-        *(digest_of(file) for folder in folders for file in sorted(folder.iterdir()) if file.suffix in KEPT_AS),
+        *(digest_of(file) for folder in folders for file in sorted(folder.glob("*")) if file.suffix in KEPT_AS),
     ]
     place = folder / hashlib.sha256(json.dumps([made_by, settings.to_json(), n, first]).encode()).hexdigest()[:12]
     place.mkdir(parents=True, exist_ok=True)
