@@ -32,6 +32,7 @@ from .musicgen import MusicGen, inputs_and_labels, load
 from .optimizers import optimizer_of
 from .pieces import Piece
 from .precision import autocast
+from .reading import WORDINGS
 from .streams import WORKERS, ahead, one_ahead
 from .training import heard_past, without_hidden
 
@@ -40,7 +41,13 @@ PIECE_S = WINDOW / 50
 SHORT = 125  # frames of the windows in every second batch
 TEXT_DROPOUT, PAST_DROPOUT = 0.15, 0.35
 CLOCK_WEIGHT, EAR_WEIGHT = 4.0, 2.0  # of the clock's and the ear's error beside the loss of the codes
-KEY_NAMED = 0.35  # of the captions
+KEY_WEIGHT = 0.5  # of the error in the key that words alone tell
+KEY_NAMED = 0.5  # of the captions
+TOLD, TOLD_STEPS = (
+    16,
+    8,
+)  # pieces a step of which only words are told, and decoder steps at which their key is asked for
+TOLD_SEEDS = 900_000_000  # they are these, never heard
 AHEAD = 25  # frames: how far ahead the clock is told too
 SPECIAL = ("<pad>", "</s>", "<unk>")
 SAMPLED = (  # what a model in training is asked for, to be listened to
@@ -228,6 +235,22 @@ def _caption(piece: Piece) -> str:
     return band.describe(piece, rng, key=True if rng.random() < KEY_NAMED else None)
 
 
+def told_keys(first_seed: int, size: int) -> tuple[list[str], torch.Tensor]:
+    """Pieces that nobody plays in words, `WORDINGS` captions of each that name the key, and where tonic and third lie.
+
+    Returns:
+        (B captions, with B = size * `WORDINGS`; pitch classes (B, 2) int64, C is 0)
+    """
+    captions, keys = [], []
+    for seed in range(first_seed, first_seed + size):
+        piece = band.compose(seed, PIECE_S)
+        tonic = KEYS.index(piece.key)
+        for wording in range(WORDINGS):
+            captions.append(band.describe(piece, np.random.default_rng([seed, 2 + wording]), key=True))
+            keys.append((tonic, scale_pitch(tonic, piece.mode, 2) % 12))
+    return captions, torch.tensor(keys)
+
+
 @torch.no_grad()
 def encode_pieces(codec: EncodecModel, audio: torch.Tensor) -> torch.Tensor:
     """Codes (B, K, WINDOW) int64 of pieces (B, N)."""
@@ -290,6 +313,38 @@ def losses_of(
     return out.loss.float(), late, F.binary_cross_entropy_with_logits(ear(states), pieces.harmonies.to(device))
 
 
+def key_told(
+    model: MusicgenForConditionalGeneration, ear: torch.nn.Linear, tokens: torch.Tensor, mask: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a decoder makes of the key in words alone, with all music hidden from it.
+
+    Where the third lies follows from tonic and mode together. The text encoder is held fixed here, so that the decoder
+    learns to put them together: then the mode may also come from a face, which the text encoder does not see.
+
+    Args:
+        model: that is trained. ear: reads the harmony off its last states.
+        tokens, mask: (B, L) of captions.
+
+    Returns:
+        Logits (B, 12, `TOLD_STEPS`) of the tonic's pitch class and of the third's.
+    """
+    config, device = model.decoder.config, model.device
+    tokens, mask = tokens.to(device), mask.to(device)
+    nothing = torch.full((len(tokens) * config.num_codebooks, TOLD_STEPS), config.pad_token_id, device=device)
+    with autocast(device):
+        with torch.no_grad():
+            words = model.text_encoder(input_ids=tokens, attention_mask=mask)
+        out = model(encoder_outputs=words, attention_mask=mask, decoder_input_ids=nothing, output_hidden_states=True)
+    _, tonic, third = ear(out.decoder_hidden_states[-1].float()).mT.chunk(3, dim=1)
+    return tonic, third
+
+
+def key_loss(said: tuple[torch.Tensor, torch.Tensor], keys: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of tonic and third, in nats, added. said: from `key_told`; keys: (B, 2), from `told_keys`."""
+    every = keys.to(said[0].device)[..., None].expand(-1, -1, TOLD_STEPS)
+    return F.cross_entropy(said[0], every[:, 0]) + F.cross_entropy(said[1], every[:, 1])
+
+
 def train_language(
     model: MusicgenForConditionalGeneration,
     tokenizer: T5Tokenizer,
@@ -304,7 +359,7 @@ def train_language(
     No piece is heard twice: worker processes render fresh ones, which are encoded here. In every second batch they are
     cut into short windows; in some examples stretches of the music so far are hidden. Beside the next code, the
     decoder's states must tell the time in beat and bar (`clock_of`), and chord and key (`harmony_of`), by linear maps
-    that are thrown away in the end.
+    that are thrown away in the end; and of some pieces of which it is told in words only, the key (`key_told`).
 
     Args:
         model: from `new_musicgen`; its codec is trained and stays as it is. tokenizer: from `new_tokenizer`.
@@ -330,29 +385,39 @@ def train_language(
             pieces = in_short_windows(pieces)
         return pieces, *tokens_of(tokenizer, pieces.captions, i)
 
-    examples = one_ahead(lambda i: example(i, source(i)))
+    def read(captions: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = tokenizer(list(captions), return_tensors="pt", padding=True)
+        return tokens.input_ids, tokens.attention_mask
+
+    examples = one_ahead(lambda i: (example(i, source(i)), told_keys(TOLD_SEEDS + i * TOLD, TOLD)))
 
     def step(i: int, progress: float) -> dict[str, float]:
-        pieces, tokens, mask = examples(i)
+        (pieces, tokens, mask), (captions, keys) = examples(i)
         past = heard_past(len(mask), pieces.music.shape[-1], PAST_DROPOUT, np.random.default_rng([9, i]))
         loss, late, misheard = losses_of(model, model.clock, model.ear, pieces, tokens, mask, past)
+        mistold = key_loss(key_told(model, model.ear, *read(captions)), keys)
         optimizer.zero_grad()
-        (loss + CLOCK_WEIGHT * late + EAR_WEIGHT * misheard).backward()
+        (loss + CLOCK_WEIGHT * late + EAR_WEIGHT * misheard + KEY_WEIGHT * mistold).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        return {"loss": float(loss.detach()), "clock": float(late.detach()), "ear": float(misheard.detach())}
+        each = {"loss": loss, "clock": late, "ear": misheard, "key": mistold}
+        return {name: float(value.detach()) for name, value in each.items()}
 
     held_out = [example(2 * i, fresh_pieces(0, 8, i)) for i in range(4)]  # whole
+    held_captions, held_keys = told_keys(0, 32)
     whole = torch.ones(8, WINDOW)
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
         model.eval()
         losses = torch.tensor([losses_of(model, model.clock, model.ear, *each, whole) for each in held_out]).mean(0)
+        said = [of.mean(2).argmax(1).cpu() for of in key_told(model, model.ear, *read(held_captions))]
+        tonic, third = ((answer == right).float().mean() for answer, right in zip(said, held_keys.T, strict=True))
         write_samples(model, tokenizer, folder / "samples")
         model.train()
         codec.eval()
-        return {"loss": float(losses[0]), "clock": float(losses[1]), "ear": float(losses[2])}
+        names = ("loss", "clock", "ear", "tonic", "third")
+        return dict(zip(names, map(float, (*losses, tonic, third)), strict=True))
 
     model.train()
     codec.eval()

@@ -17,7 +17,7 @@ from expotion_lite.checkpoints import load_checkpoint, save_checkpoint
 from expotion_lite.codec_training import TRAIN_SEEDS, new_codec
 from expotion_lite.errors import ExpotionError
 from expotion_lite.files import digest_of
-from expotion_lite.harmony import KEYS
+from expotion_lite.harmony import BRIGHT, KEYS
 from expotion_lite.language_training import (
     SAMPLED,
     WINDOW,
@@ -28,12 +28,15 @@ from expotion_lite.language_training import (
     grown,
     harmony_of,
     in_short_windows,
+    key_loss,
+    key_told,
     losses_of,
     new_musicgen,
     new_tokenizer,
     save_nano,
     start_numbers_as_neighbours,
     tokens_of,
+    told_keys,
     train_language,
 )
 from expotion_lite.musicgen import device_named, load
@@ -131,6 +134,34 @@ def test_clock_and_ear_are_measured_and_what_is_hidden_does_not_move_them(tokeni
     loss, late, misheard = losses(codes, past)
     assert loss == pytest.approx(np.log(16), abs=0.5) and late == pytest.approx(0.5)
     assert misheard == pytest.approx(np.log(2))
+
+
+def test_the_key_is_asked_of_words_that_name_it():
+    captions, keys = told_keys(40, 8)
+    assert captions == told_keys(40, 8)[0] and len(captions) == 32 and keys.shape == (32, 2)
+    for caption, (tonic, third) in zip(captions, keys.tolist(), strict=True):
+        piece = band.compose(40 + captions.index(caption) // 4, 4.0)
+        assert f"in {KEYS[tonic]}" in caption or f"key is {KEYS[tonic]}" in caption
+        assert (third - tonic) % 12 == (4 if piece.mode in BRIGHT else 3)
+
+
+def test_a_decoder_learns_to_tell_the_key_from_words_without_the_text_encoder_changing(tokenizer):
+    model = new_musicgen(new_codec(4, 16).eval(), len(tokenizer), width=64, layers=1)
+    ear = torch.nn.Linear(64, 36)
+    captions, keys = told_keys(40, 8)
+    read = tokenizer(captions, return_tensors="pt", padding=True)
+    optimizer = torch.optim.AdamW(
+        [*model.decoder.parameters(), *model.enc_to_dec_proj.parameters(), *ear.parameters()], 3e-3
+    )
+    losses = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = key_loss(key_told(model, ear, read.input_ids, read.attention_mask), keys)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[0] > 4 and losses[-1] < 0.5  # nats; 2 * log(12), about 5, knows nothing
+    assert all(p.grad is None for p in model.text_encoder.parameters())
 
 
 def test_a_text_encoder_learns_to_read_tempi(tokenizer, tmp_path):
