@@ -193,6 +193,12 @@ def keep_plan(folder: Path, plan: dict, *, resume: bool) -> None:
     elif not resume:
         raise ExpotionError(f"{folder} holds a training already; go on with it (--resume), or name another folder.")
     elif (begun := json.loads(path.read_text())) != plan:
-        raise ExpotionError(
-            f"{folder} was begun as {begun}, not {plan}; go on as it was begun, or name another folder."
+        was, now = (
+            ", ".join(
+                f"{name} {of.get(name)}"
+                for name in sorted(begun.keys() | plan.keys())
+                if begun.get(name) != plan.get(name)
+            )
+            for of in (begun, plan)
         )
+        raise ExpotionError(f"{folder} was begun with {was}, not {now}; go on as it was begun, or name another folder.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from .data import Examples
     from .human_music_moves import HumanMusicMoves
     from .musicgen import MusicGen
-    from .recordings import RecordedFolder
+    from .recordings import RecordedFolder, Recording
     from .training import TrainingConfig
 
 SYNTHETIC, MOVES = "synthetic", "human-music-moves"  # data that is no folder
@@ -93,9 +95,11 @@ def finetune_on(
     fresh, synthetic = overwrite and not resume, str(data) == SYNTHETIC
     plan = {"data": str(data), "model": model, "start": start and str(start), "held_out": held_out,
             "n_synthetic": n_synthetic, **asdict(config)}  # fmt: skip
+    folder = None if synthetic else HumanMusicMoves() if str(data) == MOVES else RecordedFolder(data)
+    if folder is not None:
+        plan["recordings"] = _digest_of(folder.recordings)
     if (place / "plan.json").exists() and not fresh:
         keep_plan(place, plan, resume=resume)  # refused now, and not after minutes of work
-    folder = None if synthetic else HumanMusicMoves() if str(data) == MOVES else RecordedFolder(data)
     musicgen = load(model, device=str(name))
     recorded = None if folder is None else _recorded(folder, musicgen, held_out, config.seed, progress)
     if fresh:  # only now that the input is known to be good
@@ -108,6 +112,12 @@ def finetune_on(
     best: dict[str, Any] = min(rows, key=lambda row: row["held_out_loss"], default={})
     losses = {key.removeprefix("held_out_"): value for key, value in best.items() if key.startswith("held_out_")}
     return Trained(output, len(train), len(judge) if held_out else 0, left_out, losses)
+
+
+def _digest_of(recordings: Sequence[Recording]) -> str:
+    """Tells recordings from others: with one more, other people would be held out than those who were."""
+    told = [(str(each.path), each.performer, each.song) for each in recordings]
+    return f"{len(told)}, {hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
 
 
 def _recorded(

@@ -176,6 +176,13 @@ def test_a_class_trains_an_adapter_that_generates(filmed, tmp_path, capsys):
     assert main(arguments) == 2 and "--resume" in capsys.readouterr().err
     assert (tmp_path / "mine" / "adapter_model.safetensors").read_bytes() == before
     assert main([*arguments, "--resume", "--quiet"]) == 0
+    another = filmed / "somebody_new.mp4"
+    another.write_bytes(b"not looked at")
+    try:
+        assert main([*arguments, "--resume"]) == 2
+        assert "was begun with recordings 4" in (said := capsys.readouterr().err) and "not recordings 5" in said
+    finally:
+        another.unlink()
 
 
 def test_a_little_synthetic_training_says_what_it_was_worth(tmp_path):

@@ -195,7 +195,7 @@ def test_a_folder_is_not_gone_on_with_as_something_else(tmp_path):
     keep_plan(tmp_path / "run", {"hours": 1.0}, resume=True)
     with pytest.raises(ExpotionError, match="go on with it .--resume."):
         keep_plan(tmp_path / "run", {"hours": 1.0}, resume=False)
-    with pytest.raises(ExpotionError, match="was begun as .* name another folder"):
+    with pytest.raises(ExpotionError, match="was begun with hours 1.0, not hours 2.0; .* name another folder"):
         keep_plan(tmp_path / "run", {"hours": 2.0}, resume=True)
 
 
