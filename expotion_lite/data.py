@@ -146,7 +146,7 @@ def synthetic_examples(
         for i in range(first, min(first + 8, n)):
             piece, moves = synthetic_pair(first_song + i, first_performer + i, duration_s, musicgen.frame_rate)
             rng = np.random.default_rng([first_song + i, 5])
-            tempo, mood, key = (bool(x) for x in rng.random(3) < (0.3, 0.4, 0.6))  # what words do not tell, people do
+            tempo, mood, key = (bool(x) for x in rng.random(3) < (0.3, 0.25, 0.8))  # what words do not tell, people do
             captions.append(band.describe(piece, rng, tempo=tempo, mood=mood, key=key))
             controls.append(moves.values)
             channels = moves.channels

@@ -21,6 +21,7 @@ from transformers import (
     T5Config,
     T5Tokenizer,
 )
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.musicgen.configuration_musicgen import MusicgenDecoderConfig
 
 from . import band
@@ -235,20 +236,25 @@ def _caption(piece: Piece) -> str:
     return band.describe(piece, rng, key=True if rng.random() < KEY_NAMED else None)
 
 
-def told_keys(first_seed: int, size: int) -> tuple[list[str], torch.Tensor]:
-    """Pieces that nobody plays in words, `WORDINGS` captions of each that name the key, and where tonic and third lie.
+def told_keys(first_seed: int, size: int) -> tuple[list[str], list[str], torch.Tensor]:
+    """Pieces that nobody plays in words: `WORDINGS` pairs of captions of each, and where tonic and third lie.
+
+    The first of a pair names the tonic ("a waltz in D") and neither mood nor mode; the second, which need not name the
+    mood either, no tonic ("a sad waltz", and every second time "a sad waltz in minor").
 
     Returns:
-        (B captions, with B = size * `WORDINGS`; pitch classes (B, 2) int64, C is 0)
+        (B captions, B others, with B = size * `WORDINGS`; pitch classes (B, 2) int64, C is 0)
     """
-    captions, keys = [], []
+    tonics, moods, keys = [], [], []
     for seed in range(first_seed, first_seed + size):
         piece = band.compose(seed, PIECE_S)
         tonic = KEYS.index(piece.key)
         for wording in range(WORDINGS):
-            captions.append(band.describe(piece, np.random.default_rng([seed, 2 + wording]), key=True))
+            one, other = (np.random.default_rng([seed, of + wording]) for of in (2, 2 + WORDINGS))
+            tonics.append(band.describe(piece, one, mood=False, key=True))
+            moods.append(band.describe(piece, other, key=False) + (f" in {piece.mode}" if wording % 2 else ""))
             keys.append((tonic, scale_pitch(tonic, piece.mode, 2) % 12))
-    return captions, torch.tensor(keys)
+    return tonics, moods, torch.tensor(keys)
 
 
 @torch.no_grad()
@@ -314,27 +320,30 @@ def losses_of(
 
 
 def key_told(
-    model: MusicgenForConditionalGeneration, ear: torch.nn.Linear, tokens: torch.Tensor, mask: torch.Tensor
+    model: MusicgenForConditionalGeneration, ear: torch.nn.Linear, *texts: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a decoder makes of the key in words alone, with all music hidden from it.
 
-    Where the third lies follows from tonic and mode together. The text encoder is held fixed here, so that the decoder
-    learns to put them together: then the mode may also come from a face, which the text encoder does not see.
+    Where the third lies follows from tonic and mode together. Texts are read apart, so that it is the decoder that must
+    put the two together: then the mode may also come from a face, which the text encoder does not see.
 
     Args:
         model: that is trained. ear: reads the harmony off its last states.
-        tokens, mask: (B, L) of captions.
+        texts: tokens (B, L) and mask (B, L) of one or more captions of the same pieces.
 
     Returns:
         Logits (B, 12, `TOLD_STEPS`) of the tonic's pitch class and of the third's.
     """
     config, device = model.decoder.config, model.device
-    tokens, mask = tokens.to(device), mask.to(device)
-    nothing = torch.full((len(tokens) * config.num_codebooks, TOLD_STEPS), config.pad_token_id, device=device)
+    texts = [(tokens.to(device), mask.to(device)) for tokens, mask in texts]
+    mask = torch.cat([mask for _, mask in texts], 1)
+    nothing = torch.full((len(mask) * config.num_codebooks, TOLD_STEPS), config.pad_token_id, device=device)
     with autocast(device):
-        with torch.no_grad():
-            words = model.text_encoder(input_ids=tokens, attention_mask=mask)
-        out = model(encoder_outputs=words, attention_mask=mask, decoder_input_ids=nothing, output_hidden_states=True)
+        read = [model.text_encoder(input_ids=tokens, attention_mask=mask).last_hidden_state for tokens, mask in texts]
+        out = model(
+            encoder_outputs=BaseModelOutput(torch.cat(read, 1)), attention_mask=mask, decoder_input_ids=nothing,
+            output_hidden_states=True,
+        )  # fmt: skip
     _, tonic, third = ear(out.decoder_hidden_states[-1].float()).mT.chunk(3, dim=1)
     return tonic, third
 
@@ -359,7 +368,7 @@ def train_language(
     No piece is heard twice: worker processes render fresh ones, which are encoded here. In every second batch they are
     cut into short windows; in some examples stretches of the music so far are hidden. Beside the next code, the
     decoder's states must tell the time in beat and bar (`clock_of`), and chord and key (`harmony_of`), by linear maps
-    that are thrown away in the end; and of some pieces of which it is told in words only, the key (`key_told`).
+    that are thrown away in the end; and the key of pieces of which it only reads (`key_told`).
 
     Args:
         model: from `new_musicgen`; its codec is trained and stays as it is. tokenizer: from `new_tokenizer`.
@@ -392,10 +401,10 @@ def train_language(
     examples = one_ahead(lambda i: (example(i, source(i)), told_keys(TOLD_SEEDS + i * TOLD, TOLD)))
 
     def step(i: int, progress: float) -> dict[str, float]:
-        (pieces, tokens, mask), (captions, keys) = examples(i)
+        (pieces, tokens, mask), (tonics, moods, keys) = examples(i)
         past = heard_past(len(mask), pieces.music.shape[-1], PAST_DROPOUT, np.random.default_rng([9, i]))
         loss, late, misheard = losses_of(model, model.clock, model.ear, pieces, tokens, mask, past)
-        mistold = key_loss(key_told(model, model.ear, *read(captions)), keys)
+        mistold = key_loss(key_told(model, model.ear, read(tonics), read(moods)), keys)
         optimizer.zero_grad()
         (loss + CLOCK_WEIGHT * late + EAR_WEIGHT * misheard + KEY_WEIGHT * mistold).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -404,14 +413,14 @@ def train_language(
         return {name: float(value.detach()) for name, value in each.items()}
 
     held_out = [example(2 * i, fresh_pieces(0, 8, i)) for i in range(4)]  # whole
-    held_captions, held_keys = told_keys(0, 32)
+    *held_texts, held_keys = told_keys(0, 32)
     whole = torch.ones(8, WINDOW)
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
         model.eval()
         losses = torch.tensor([losses_of(model, model.clock, model.ear, *each, whole) for each in held_out]).mean(0)
-        said = [of.mean(2).argmax(1).cpu() for of in key_told(model, model.ear, *read(held_captions))]
+        said = [of.mean(2).argmax(1).cpu() for of in key_told(model, model.ear, *map(read, held_texts))]
         tonic, third = ((answer == right).float().mean() for answer, right in zip(said, held_keys.T, strict=True))
         write_samples(model, tokenizer, folder / "samples")
         model.train()

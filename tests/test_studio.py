@@ -166,15 +166,17 @@ def _python(page, code):
     )
 
 
-def _screenshot(page, name, part=".jp-OutputArea .el-studio"):
-    """Keep what part of the studio looks like, if asked to: STUDIO_SHOTS=figures writes figures/studio_NAME.png."""
+def _screenshot(page, name, first, last):
+    """Keep what some of the cards look like, if asked to: STUDIO_SHOTS=figures writes figures/studio_NAME.png."""
     if folder := os.environ.get("STUDIO_SHOTS"):
         _idle(page)
         page.add_style_tag(content=".Toastify { display: none }")
         page.set_viewport_size({"width": 1060, "height": 2600})
-        page.locator(part).scroll_into_view_if_needed()
+        page.locator(".jp-OutputArea .el-studio").scroll_into_view_if_needed()
         page.wait_for_timeout(1000)
-        page.locator(part).screenshot(path=Path(folder) / f"studio_{name}.png")
+        upper, lower = (page.locator(".jp-OutputArea .el-card").nth(i - 1).bounding_box() for i in (first, last))
+        height = lower["y"] + lower["height"] - upper["y"]
+        page.screenshot(path=Path(folder) / f"studio_{name}.png", clip=upper | {"height": height})
         page.set_viewport_size({"width": 1060, "height": 1200})
 
 
@@ -264,7 +266,8 @@ def test_a_take_is_steered_compared_exported_and_looks_good(page):
     curve.press("Space")
     _press(page, "Generate")
     _status(page, "Kept as 2", 120)
-    _screenshot(page, "steer")
+    _screenshot(page, "steer", 1, 3)
+    _screenshot(page, "see", 4, 6)
     _press(page, "Compare A and B")
     _status(page, "equally loud")
     page.wait_for_timeout(700)
@@ -356,7 +359,7 @@ def test_takes_are_judged_blind_in_the_browser(page):
             score = row.get_by_role("button", name=str(1 + (k + number) % 5), exact=True)
             score.focus()
             score.press("Enter")
-        _screenshot(page, "blind", ".el-blind")
+        _screenshot(page, "blind", 6, 6)
         _press(page, "Keep and go on")
     page.wait_for_selector(".el-scores", timeout=20_000)
     assert len((page.folder / "out" / "listening.csv").read_text().splitlines()) == 3
