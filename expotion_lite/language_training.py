@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 from transformers import (
     EncodecFeatureExtractor,
@@ -28,6 +29,7 @@ from . import band
 from .checkpoints import train_for
 from .codec_training import SAMPLE_RATE, TRAIN_SEEDS
 from .errors import ExpotionError
+from .files import writing
 from .harmony import KEYS, classes_of, scale_pitch
 from .musicgen import MusicGen, inputs_and_labels, load
 from .optimizers import optimizer_of
@@ -49,6 +51,7 @@ TOLD, TOLD_STEPS = (
     8,
 )  # pieces a step of which only words are told, and decoder steps at which their key is asked for
 TOLD_SEEDS = 900_000_000  # they are these, never heard
+EAR = "ear.safetensors"  # the file for what reads the harmony off a trained nano
 AHEAD = 25  # frames: how far ahead the clock is told too
 SPECIAL = ("<pad>", "</s>", "<unk>")
 SAMPLED = (  # what a model in training is asked for, to be listened to
@@ -432,6 +435,8 @@ def train_language(
     codec.eval()
     steps = train_for(hours, folder, "language", model, optimizer, step, validate=validate)
     model.config.pieces_heard = heard + steps * batch
+    with writing(folder / EAR, overwrite=True) as temporary:
+        save_file({name: p.detach().cpu() for name, p in model.ear.named_parameters()}, temporary)
     del model.clock, model.ear
     return model.eval()
 

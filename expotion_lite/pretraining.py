@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from .errors import ExpotionError
 from .files import copy_files, digest_of
 
 if TYPE_CHECKING:
+    import torch
     from transformers import EncodecModel
 
     from .musicgen import MusicGen
@@ -91,6 +93,7 @@ def train(options: argparse.Namespace) -> None:
     from .adapter import BUNDLED
     from .checkpoints import keep_plan
     from .musicgen import NANO, device_named, load
+    from .seeing import load_ear
 
     settings = ("hours", "examples", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
     plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
@@ -104,7 +107,7 @@ def train(options: argparse.Namespace) -> None:
         return
     musicgen = replace(load(nano, device=device, dtype="float32"), name="nano")  # whose adapter it will be
     hours = _share("adapter", options) * options.hours
-    train_adapter(musicgen, options.folder, hours, options.examples, start=options.adapter)
+    train_adapter(musicgen, options.folder, hours, options.examples, load_ear(nano), start=options.adapter)
     if options.export:
         if not options.adapter_only:
             copy_files(nano, NANO)
@@ -114,6 +117,7 @@ def train(options: argparse.Namespace) -> None:
 def train_nano(options: argparse.Namespace, device: str) -> Path | None:
     """Train codec and language model. Returns the folder of the result; None if only the codec was asked for."""
     from .language_training import (
+        EAR,
         grown,
         new_musicgen,
         new_tokenizer,
@@ -135,6 +139,7 @@ def train_nano(options: argparse.Namespace, device: str) -> Path | None:
     learn_to_read(model, tokenizer, options.folder, _share("reading", options) * options.hours)
     train_language(model, tokenizer, options.folder, _share("language", options) * options.hours)
     save_nano(model, tokenizer, options.folder / "nano")
+    shutil.copy(options.folder / EAR, options.folder / "nano")
     return options.folder / "nano"
 
 
@@ -185,14 +190,21 @@ def _digest(folder: Path, weights: str = "model.safetensors") -> str:
     return digest_of(path)
 
 
-def train_adapter(musicgen: MusicGen, folder: Path, hours: float, examples: int, start: Path | None = None) -> None:
-    """Train an adapter on synthetic performances, a new one or that in the folder `start`."""
+def train_adapter(
+    musicgen: MusicGen, folder: Path, hours: float, examples: int, ear: torch.nn.Linear, start: Path | None = None
+) -> None:
+    """Train an adapter on synthetic performances, a new one or that in the folder `start`.
+
+    ear: of the nano whose adapter it is, from `seeing.load_ear`.
+    """
     from .data import kept_synthetic_split
+    from .seeing import faces_tell
     from .training import TrainingConfig, finetune
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
     seed = int(start is not None)  # what goes on draws other batches than it has had
-    finetune(musicgen, train, held_out, folder, TrainingConfig(hours=hours, seed=seed), start=start)
+    config, also = TrainingConfig(hours=hours, seed=seed), faces_tell(musicgen, train, ear)
+    finetune(musicgen, train, held_out, folder, config, start=start, also=also)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -210,6 +210,7 @@ def finetune(
     config: TrainingConfig,
     *,
     start: str | os.PathLike | None = None,
+    also: Callable[[Any, int], torch.Tensor] | None = None,
     progress: bool | None = False,
 ) -> tuple[Any, AdapterConfig]:
     """Train an adapter and LoRA on a MusicGen, in place, and keep the best under `folder/adapter`.
@@ -225,6 +226,7 @@ def finetune(
             that a video adds) and the adapter.
         config: how to train.
         start: the folder of an adapter to go on from; None starts a new one.
+        also: what each step is to lower beside the loss of the codes: the model and the step's number to a scalar.
         progress: True shows a bar with the time left, False prints the log, None says nothing (for a thread).
 
     Returns:
@@ -274,14 +276,18 @@ def finetune(
         with accelerator.autocast():
             batch = batch.to(accelerator.device)
             loss = loss_of(model, batch, musicgen.pad)
+            beside = also(model, i) if also else torch.zeros(())
         optimizer.zero_grad()
-        accelerator.backward(loss)
+        accelerator.backward(loss + beside.to(loss.device))
         accelerator.clip_grad_norm_([p for _, p in named], config.clip)
         optimizer.step()
         gate = next(p for name, p in named if name.endswith("gate"))
         with torch.no_grad():
             added = embed_controls(accelerator.unwrap_model(model), batch.controls).float().norm(dim=-1).mean()
-        return {"loss": float(loss.detach()), "gate": float(gate.detach()), "added": float(added)}
+        logged = {"loss": loss.detach(), "gate": gate.detach(), "added": added} | (
+            {"also": beside.detach()} if also else {}
+        )
+        return {name: float(value) for name, value in logged.items()}
 
     folder.mkdir(parents=True, exist_ok=True)
     losses = lambda: [row["held_out_loss"] for row in past_rows(folder / "log.jsonl")]  # noqa: E731

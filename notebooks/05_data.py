@@ -171,7 +171,7 @@ assert np.corrcoef(drawn, measured[0.3])[0, 1] > 0.8
 # ## 3. What words should leave out
 #
 # One piece has many captions; a model that always read the same one would learn the sentence, not the words. Captions *may* tell the
-# tempo in 30 % of the examples only, the mood in 40 %; the key stands in 60 %, without its mode where the mood is not told.
+# tempo in 30 % of the examples only, the mood in 25 %; the key stands in 80 %, without its mode where the mood is not told.
 
 # %%
 rng = np.random.default_rng(0)

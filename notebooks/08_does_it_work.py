@@ -326,10 +326,11 @@ for gain in shown:
 # **Look** at the second list for whether two rows differ: the same people are in both, so each difference has a test of its own. Two
 # intervals that overlap say little about that.
 #
-# **Explain.** Beats and tempo come by way of the movement, loudness by way of both. The mode, which these people show by smiling, does not come
-# through: all rows but the last are near one half, which is chance. Music for somebody else's video scores like music for nobody's, as it
-# should; its tags suffer little, because the prompt is still the song's. ("Text only" has a little more than chance in tempo: a
-# style narrows it down.) [All twelve rows](../figures/results.md) tell more, such as what smoothing is worth.
+# **Explain.** Beats and tempo come by way of the movement, loudness by way of both, and the mode, which these people show by smiling, by
+# way of the face: the rows without it are near one half, which is chance, and the band itself shows how much more there is to gain. Music
+# for somebody else's video scores like music for nobody's, as it should; its tags suffer little, because the prompt is still the song's.
+# ("Text only" has a little more than chance in tempo: a style narrows it down.)
+# [All twelve rows](../figures/results.md) tell more, such as what smoothing is worth.
 
 # %% [markdown]
 # ## 6. By ear, and blind

@@ -358,10 +358,10 @@ def test_an_adapter_goes_on_where_it_was(tmp_path, monkeypatch):
         data.Examples(np.zeros((2, 4, 8), np.int16), np.zeros((2, 8, 1)), ("a", "b"), [1, 2], [1, 2], ("jaw",)),
     )
     monkeypatch.setattr(data, "kept_synthetic_split", lambda musicgen, n, folder: (few, few))
-    monkeypatch.setattr(training, "finetune", lambda *told, start: begun.append((told[3:], start)))
+    monkeypatch.setattr(training, "finetune", lambda *told, start, also: begun.append((told[3:], start, bool(also))))
     arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "0.5", "--folder", tmp_path]
     assert main([str(argument) for argument in arguments]) == 0
-    assert begun == [((tmp_path, training.TrainingConfig(hours=0.5, seed=1)), BUNDLED)]
+    assert begun == [((tmp_path, training.TrainingConfig(hours=0.5, seed=1)), BUNDLED, True)]
     assert json.loads((tmp_path / "plan.json").read_text())["adapter"] == digest_of(
         BUNDLED / "adapter_model.safetensors"
     )

@@ -1,0 +1,110 @@
+"""What a face says of the key: an adapter in training is asked for it, as the language model was asked of words.
+
+Whether music is major or minor changes few of its codes, so that an adapter that is told to foretell codes alone hardly
+learns to see it in a smile. The language model has been asked which third lies above the tonic that words name
+(`language_training.key_told`); what it makes of mood words there, the adapter now has to make of a face. It is asked in
+short windows, in which the music so far tells little of it, beside the codes of these windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from . import band
+from .adapter import conditioned, embed_controls, to_steps
+from .errors import ExpotionError
+from .harmony import KEYS, scale_pitch
+from .language_training import EAR, PIECE_S
+from .musicgen import inputs_and_labels
+from .training import Batch, heard_past, without_hidden
+
+if TYPE_CHECKING:
+    from .data import Examples
+    from .musicgen import MusicGen
+
+FACES, FRAMES = 32, 32  # windows a step, and their length
+THIRD_WEIGHT = 0.5  # of the third's error beside that of the codes
+AROUND = 24  # frames that the adapter looks at before and after
+
+
+def load_ear(folder: str | Path) -> torch.nn.Linear:
+    """What read the harmony off a nano's last states while it was trained.
+
+    Raises:
+        ExpotionError: the folder holds none.
+    """
+    from safetensors.torch import load_file
+
+    path = Path(folder) / EAR
+    if not path.is_file():
+        raise ExpotionError(f"{folder} holds no {EAR}; name a nano that `expotion_lite.pretraining` trained.")
+    tensors = load_file(path)
+    ear = torch.nn.Linear(*tensors["weight"].shape[::-1])
+    ear.load_state_dict(tensors)
+    return ear.requires_grad_(False)
+
+
+def seen_losses(
+    model: Any, ear: torch.nn.Linear, batch: Batch, thirds: torch.Tensor, pad: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How badly a model foretells codes of short windows, and the third, where it sees the people and reads the tonic.
+
+    Args:
+        model: the `peft.PeftModel` of `adapter.attach`. ear: from `load_ear`.
+        batch: codes (B, K, T), and controls (B, T + 2 * `AROUND`, C) that begin and end so much earlier and later.
+        thirds: (B,) pitch classes. pad: the model's pad token.
+
+    Returns:
+        (cross-entropy in nats a code, in nats a frame)
+    """
+    inputs, labels = inputs_and_labels(batch.codes, pad)
+    visual = embed_controls(model, batch.controls)[:, AROUND:-AROUND]
+    with conditioned(model, to_steps(visual, labels.shape[2])):
+        out = model(
+            input_ids=batch.tokens, attention_mask=batch.mask, labels=labels, output_hidden_states=True,
+            decoder_input_ids=without_hidden(inputs, batch.past, pad),
+        )  # fmt: skip
+    states = out.decoder_hidden_states[-1][:, : batch.past.shape[1]].float()
+    third = ear(states).mT.chunk(3, dim=1)[2]
+    return out.loss.float(), F.cross_entropy(third, thirds[:, None].expand(-1, third.shape[2]))
+
+
+def faces_tell(musicgen: MusicGen, examples: Examples, ear: torch.nn.Linear) -> Callable[[Any, int], torch.Tensor]:
+    """What `training.finetune` is to lower also: the losses of `seen_losses` on windows of these examples.
+
+    Args:
+        musicgen: the model. examples: whose songs are pieces of the band. ear: from `load_ear`.
+    """
+    ear, tokenizer = ear.to(musicgen.model.device), musicgen.processor.tokenizer
+
+    def loss(model: Any, i: int) -> torch.Tensor:
+        rng = np.random.default_rng([21, i])
+        picks = rng.integers(len(examples), size=FACES)
+        starts = rng.integers(AROUND, examples.controls.shape[1] - FRAMES - AROUND + 1, size=FACES)
+        captions, thirds = [], []
+        for song in examples.songs[picks]:
+            piece = band.compose(int(song), PIECE_S)
+            captions.append(band.describe(piece, rng, tempo=False, mood=False, key=True))
+            thirds.append(scale_pitch(KEYS.index(piece.key), piece.mode, 2) % 12)
+        read = tokenizer(captions, return_tensors="pt", padding=True)
+        windows = list(zip(picks, starts, strict=True))
+        batch = Batch(
+            torch.from_numpy(np.stack([examples.codes[row, :, at : at + FRAMES] for row, at in windows]).astype(int)),
+            torch.from_numpy(
+                np.stack([examples.controls[row, at - AROUND : at + FRAMES + AROUND] for row, at in windows])
+            ),
+            read.input_ids,
+            read.attention_mask,
+            torch.ones(FACES),
+            heard_past(FACES, FRAMES, 1.0, rng),
+        ).to(musicgen.model.device)
+        codes, third = seen_losses(model, ear, batch, torch.tensor(thirds, device=batch.codes.device), musicgen.pad)
+        return codes + THIRD_WEIGHT * third
+
+    return loss
