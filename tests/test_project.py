@@ -55,6 +55,7 @@ NEURAL = {
     "precision",
     "pretraining",
     "reading",
+    "seeing",
     "sampling",
     "streams",
     "training",
