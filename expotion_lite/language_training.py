@@ -200,6 +200,12 @@ def clock_of(piece: Piece, frames: int) -> np.ndarray:
     return np.stack([wave(2 * np.pi * turn) for turn in turns for wave in (np.cos, np.sin)], -1).astype(np.float32)
 
 
+def tonic_and_third(piece: Piece) -> tuple[int, int]:
+    """The pitch classes, 0..11 with C 0, of a piece's tonic and of the third above it, which tells the mode."""
+    tonic = KEYS.index(piece.key)
+    return tonic, scale_pitch(tonic, piece.mode, 2) % 12
+
+
 def harmony_of(piece: Piece, frames: int) -> np.ndarray:
     """What each of the first frames is made of: its chord, and the key that it lies in.
 
@@ -216,8 +222,7 @@ def harmony_of(piece: Piece, frames: int) -> np.ndarray:
     starts = np.array([time for time, _ in piece.chords])
     chords = np.array([np.isin(np.arange(12), classes_of(name)) for _, name in piece.chords], np.float32)
     now = np.searchsorted(starts, np.arange(frames) / 50, side="right") - 1
-    tonic = KEYS.index(piece.key)
-    key = np.eye(12, dtype=np.float32)[[tonic, scale_pitch(tonic, piece.mode, 2) % 12]].ravel()
+    key = np.eye(12, dtype=np.float32)[list(tonic_and_third(piece))].ravel()
     return np.concatenate([chords[now], np.tile(key, (frames, 1))], 1)
 
 
@@ -251,12 +256,11 @@ def told_keys(first_seed: int, size: int) -> tuple[list[str], list[str], torch.T
     tonics, moods, keys = [], [], []
     for seed in range(first_seed, first_seed + size):
         piece = band.compose(seed, PIECE_S)
-        tonic = KEYS.index(piece.key)
         for wording in range(WORDINGS):
             one, other = (np.random.default_rng([seed, of + wording]) for of in (2, 2 + WORDINGS))
             tonics.append(band.describe(piece, one, mood=False, key=True))
             moods.append(band.describe(piece, other, key=False) + (f" in {piece.mode}" if wording % 2 else ""))
-            keys.append((tonic, scale_pitch(tonic, piece.mode, 2) % 12))
+            keys.append(tonic_and_third(piece))
     return tonics, moods, torch.tensor(keys)
 
 

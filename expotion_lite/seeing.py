@@ -19,8 +19,7 @@ from torch.nn import functional as F
 from . import band
 from .adapter import conditioned, embed_controls, to_steps
 from .errors import ExpotionError
-from .harmony import KEYS, scale_pitch
-from .language_training import EAR, PIECE_S
+from .language_training import EAR, PIECE_S, tonic_and_third
 from .musicgen import inputs_and_labels
 from .training import Batch, heard_past, without_hidden
 
@@ -91,7 +90,7 @@ def faces_tell(musicgen: MusicGen, examples: Examples, ear: torch.nn.Linear) -> 
         for song in examples.songs[picks]:
             piece = band.compose(int(song), PIECE_S)
             captions.append(band.describe(piece, rng, tempo=False, mood=False, key=True))
-            thirds.append(scale_pitch(KEYS.index(piece.key), piece.mode, 2) % 12)
+            thirds.append(tonic_and_third(piece)[1])
         read = tokenizer(captions, return_tensors="pt", padding=True)
         windows = list(zip(picks, starts, strict=True))
         batch = Batch(

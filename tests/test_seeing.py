@@ -12,7 +12,8 @@ from expotion_lite import band
 from expotion_lite.adapter import BUNDLED, AdapterConfig, attach, load_adapter
 from expotion_lite.data import CHOOSING, HELD_OUT_PERFORMERS, HELD_OUT_SONGS, Examples, synthetic_pair
 from expotion_lite.errors import ExpotionError
-from expotion_lite.harmony import BRIGHT, KEYS, scale_pitch
+from expotion_lite.harmony import BRIGHT
+from expotion_lite.language_training import tonic_and_third
 from expotion_lite.musicgen import NANO, load
 from expotion_lite.seeing import AROUND, FRAMES, faces_tell, load_ear, seen_losses
 from expotion_lite.training import Batch, TrainingConfig, finetune
@@ -49,7 +50,7 @@ def window(musicgen, people, faces=None):
         torch.ones(len(people)),
         torch.zeros(len(people), FRAMES),
     )
-    return batch, torch.tensor([scale_pitch(KEYS.index(piece.key), piece.mode, 2) % 12 for piece in pieces])
+    return batch, torch.tensor([tonic_and_third(piece)[1] for piece in pieces])
 
 
 def test_an_untrained_adapter_sees_nothing_and_learns_from_what_it_is_asked(people):
