@@ -65,7 +65,7 @@ class Arm:
         name: of the row.
         method: of smoothing, see `controls.extract_controls`.
         hidden: "expression" or "motion", if the model may not see it.
-        noisy: whether the landmarks are.
+        noisy: whether the landmarks are. away: whether heads are turned away, so that no face is found.
         sees: whether the video is shown at all; `adapted`: whether the adapter and LoRA are there.
         others: whether another person's video is shown.
         played: whether it is the band's own music, encoded and decoded.
@@ -75,6 +75,7 @@ class Arm:
     method: str = "savgol"
     hidden: str = ""
     noisy: bool = False
+    away: bool = False
     sees: bool = True
     adapted: bool = True
     others: bool = False
@@ -92,6 +93,7 @@ ARMS = (
     Arm("noisy landmarks, smoothed", noisy=True),
     Arm("noisy landmarks, not smoothed", noisy=True, method="none"),
     Arm("noisy landmarks, published interpolation", noisy=True, method="published"),
+    Arm("head turned away", away=True),
     Arm("another person's video", others=True),
     Arm("the band itself", played=True),
 )
@@ -144,13 +146,22 @@ class Stage:
     frame_rate: float
     duration_s: float
 
-    def controls(self, noisy: bool = False, method: str = "savgol", hidden: str = "") -> list[Controls]:
-        """Of everybody, smoothed by a method, with one of the modalities hidden if named."""
+    def controls(
+        self, noisy: bool = False, method: str = "savgol", hidden: str = "", away: bool = False
+    ) -> list[Controls]:
+        """Of everybody, smoothed by a method, with one of the modalities hidden if named, or no face found."""
+        people = self.noisy if noisy else self.clean
         each = [
             extract_controls(seen, frame_rate=self.frame_rate, duration_s=self.duration_s, method=method)
-            for seen in (self.noisy if noisy else self.clean)
+            for seen in (map(faceless, people) if away else people)
         ]
         return [replace(c, values=hide(c.values, c.channels, hidden)) for c in each] if hidden else each
+
+
+def faceless(seen: Landmarks) -> Landmarks:
+    """The same landmarks, if no face had been found."""
+    lost = {name: np.full_like(getattr(seen, name), np.nan) for name in ("face", "blendshapes", "head_pose")}
+    return replace(seen, face_found=np.zeros_like(seen.face_found), **lost)
 
 
 def stage_of(musicgen: MusicGen, n: int, first: int = 0) -> Stage:
@@ -180,7 +191,7 @@ def make(arm: Arm, stage: Stage, model: str, adapter: str, settings: Settings) -
     if arm.played:
         musicgen, played = musician.musicgen, _played(musician.musicgen, stage)
         return [to_audio(musicgen, encode(musicgen, torch.from_numpy(audio)[None])[0].numpy()) for audio in played]
-    controls = stage.controls(arm.noisy, arm.method, arm.hidden)
+    controls = stage.controls(arm.noisy, arm.method, arm.hidden, arm.away)
     if arm.others:
         controls = controls[1:] + controls[:1]
     chosen = settings if arm.sees else replace(settings, visual_guidance=0.0)

@@ -128,7 +128,7 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
         raise ExpotionError(f"{folder} holds no {' or '.join(files)}; copy or download the model anew.")
     kind = getattr(torch, dtype or _dtype_for(place))
     try:
-        with _quiet():
+        with quiet():
             model = MusicgenForConditionalGeneration.from_pretrained(folder, dtype=kind)
             processor = AutoProcessor.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -185,9 +185,9 @@ def unknown_words(musicgen: MusicGen, prompt: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep from the terminal: the progress bars of loading, remarks on the configuration (of every MusicGen), and the
-    hub's on each of its retries."""
+def quiet() -> Iterator[None]:
+    """Keep from the terminal: progress bars of loading and saving, remarks on the configuration (of every MusicGen),
+    and the hub's on each of its retries."""
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .musicgen import MusicGen
 
 SHARES = {"codec": 0.36, "reading": 0.03, "language": 0.37, "adapter": 0.20}  # of --hours; encoding takes the rest
+ADAPTED = "adapter_model.safetensors"  # an adapter's weights
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 
 
@@ -99,7 +100,7 @@ def train(options: argparse.Namespace) -> None:
     plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
     plan |= {"codec": _digest(options.codec)} if options.codec else {}
     plan |= {"start": _digest(options.start)} if options.start else {}
-    plan |= {"adapter": _digest(options.adapter, "adapter_model.safetensors")} if options.adapter else {}
+    plan |= {"adapter": _digest(options.adapter, ADAPTED)} if options.adapter else {}
     device = str(device_named(options.device))
     keep_plan(options.folder, plan, resume=options.resume)
     nano = (options.nano or NANO) if options.adapter_only else train_nano(options, device)
@@ -202,8 +203,8 @@ def train_adapter(
     from .training import TrainingConfig, finetune
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
-    seed = int(start is not None)  # what goes on draws other batches than it has had
-    config, also = TrainingConfig(hours=hours, seed=seed), faces_tell(musicgen, train, ear)
+    seed = int(_digest(start, ADAPTED)[:7], 16) if start else 0  # what goes on draws other batches than it has had
+    config, also = TrainingConfig(hours=hours, seed=seed), faces_tell(musicgen, train, ear, seed)
     finetune(musicgen, train, held_out, folder, config, start=start, also=also)
 
 

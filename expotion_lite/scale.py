@@ -41,18 +41,19 @@ def stand_in(folder: Path) -> str:
         MusicgenProcessor,
     )
 
-    from .musicgen import NANO
+    from .musicgen import NANO, quiet
 
     torch.manual_seed(0)
-    model = MusicgenForConditionalGeneration(shape()).half()
-    for name, tensor in model.state_dict().items():  # else every sound would get the same codes
-        if name.endswith("original0"):  # the size of a convolution's weights, parted from their direction
-            tensor.fill_(1)
-        elif name.endswith("codebook.embed"):
-            tensor.normal_()
-    model.save_pretrained(folder)
-    features = EncodecFeatureExtractor(feature_size=1, sampling_rate=32000, padding_side="left")
-    MusicgenProcessor(features, AutoTokenizer.from_pretrained(NANO)).save_pretrained(folder)
+    with quiet():
+        model = MusicgenForConditionalGeneration(shape()).half()
+        for name, tensor in model.state_dict().items():  # else every sound would get the same codes
+            if name.endswith("original0"):  # the size of a convolution's weights, parted from their direction
+                tensor.fill_(1)
+            elif name.endswith("codebook.embed"):
+                tensor.normal_()
+        model.save_pretrained(folder)
+        features = EncodecFeatureExtractor(feature_size=1, sampling_rate=32000, padding_side="left")
+        MusicgenProcessor(features, AutoTokenizer.from_pretrained(NANO)).save_pretrained(folder)
     return str(folder)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .musicgen import MusicGen
 
 FACES, FRAMES = 32, 32  # windows a step, and their length
-THIRD_WEIGHT = 0.5  # of the third's error beside that of the codes
+THIRD_WEIGHT = 1.0  # of the third's error beside that of the codes
 AROUND = 24  # frames that the adapter looks at before and after
 
 
@@ -50,60 +50,80 @@ def load_ear(folder: str | Path) -> torch.nn.Linear:
 
 
 def seen_losses(
-    model: Any, ear: torch.nn.Linear, batch: Batch, thirds: torch.Tensor, pad: int
+    model: Any, ear: torch.nn.Linear, batch: Batch, first: torch.Tensor, thirds: torch.Tensor, pad: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """How badly a model foretells codes of short windows, and the third, where it sees the people and reads the tonic.
 
     Args:
         model: the `peft.PeftModel` of `adapter.attach`. ear: from `load_ear`.
         batch: codes (B, K, T), and controls (B, T + 2 * `AROUND`, C) that begin and end so much earlier and later.
+        first: (B,) bool, which windows are the first of their clips, see `embed_windows`.
         thirds: (B,) pitch classes. pad: the model's pad token.
 
     Returns:
         (cross-entropy in nats a code, in nats a frame)
     """
     inputs, labels = inputs_and_labels(batch.codes, pad)
-    visual = embed_controls(model, batch.controls)[:, AROUND:-AROUND]
-    with conditioned(model, to_steps(visual, labels.shape[2])):
+    with conditioned(model, to_steps(embed_windows(model, batch.controls, first), labels.shape[2])):
         out = model(
             input_ids=batch.tokens, attention_mask=batch.mask, labels=labels, output_hidden_states=True,
-            decoder_input_ids=without_hidden(inputs, batch.past, pad),
+            decoder_input_ids=without_hidden(inputs, batch.past, pad), use_cache=False,
         )  # fmt: skip
     states = out.decoder_hidden_states[-1][:, : batch.past.shape[1]].float()
     third = ear(states).mT.chunk(3, dim=1)[2]
     return out.loss.float(), F.cross_entropy(third, thirds[:, None].expand(-1, third.shape[2]))
 
 
-def faces_tell(musicgen: MusicGen, examples: Examples, ear: torch.nn.Linear) -> Callable[[Any, int], torch.Tensor]:
+def embed_windows(model: Any, controls: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """What the model's visual adapter makes of windows, as if it saw their clips whole: (B, T, D).
+
+    controls: (B, `AROUND` + T + `AROUND`, C). first: (B,) bool, where a clip begins with the window: nothing is before.
+    """
+    within = embed_controls(model, controls)[:, AROUND:-AROUND]
+    begun = embed_controls(model, controls[:, AROUND:])[:, :-AROUND]
+    return torch.where(first[:, None, None], begun, within)
+
+
+def faces_tell(
+    musicgen: MusicGen, examples: Examples, ear: torch.nn.Linear, seed: int = 0
+) -> Callable[[Any, int], torch.Tensor]:
     """What `training.finetune` is to lower also: the losses of `seen_losses` on windows of these examples.
+
+    Half of the windows are the first of their clips: a mode that music begins in it keeps.
 
     Args:
         musicgen: the model. examples: whose songs are pieces of the band. ear: from `load_ear`.
+        seed: of which windows are drawn.
     """
     ear, tokenizer = ear.to(musicgen.model.device), musicgen.processor.tokenizer
 
     def loss(model: Any, i: int) -> torch.Tensor:
-        rng = np.random.default_rng([21, i])
+        rng = np.random.default_rng([21, seed, i])
         picks = rng.integers(len(examples), size=FACES)
-        starts = rng.integers(AROUND, examples.controls.shape[1] - FRAMES - AROUND + 1, size=FACES)
+        first = np.arange(FACES) < FACES // 2
+        starts = rng.integers(AROUND, examples.controls.shape[1] - FRAMES - AROUND + 1, size=FACES) * ~first
         captions, thirds = [], []
         for song in examples.songs[picks]:
             piece = band.compose(int(song), PIECE_S)
             captions.append(band.describe(piece, rng, tempo=False, mood=False, key=True))
             thirds.append(tonic_and_third(piece)[1])
         read = tokenizer(captions, return_tensors="pt", padding=True)
-        windows = list(zip(picks, starts, strict=True))
+        controls = np.pad(examples.controls[picks], ((0, 0), (AROUND, 0), (0, 0)))
         batch = Batch(
-            torch.from_numpy(np.stack([examples.codes[row, :, at : at + FRAMES] for row, at in windows]).astype(int)),
-            torch.from_numpy(
-                np.stack([examples.controls[row, at - AROUND : at + FRAMES + AROUND] for row, at in windows])
-            ),
+            torch.from_numpy(_windows(examples.codes[picks].swapaxes(1, 2), starts, FRAMES).swapaxes(1, 2).astype(int)),
+            torch.from_numpy(_windows(controls, starts, FRAMES + 2 * AROUND)),
             read.input_ids,
             read.attention_mask,
             torch.ones(FACES),
             heard_past(FACES, FRAMES, 1.0, rng),
         ).to(musicgen.model.device)
-        codes, third = seen_losses(model, ear, batch, torch.tensor(thirds, device=batch.codes.device), musicgen.pad)
+        asked = (torch.from_numpy(values).to(batch.codes.device) for values in (first, np.array(thirds)))
+        codes, third = seen_losses(model, ear, batch, *asked, musicgen.pad)
         return codes + THIRD_WEIGHT * third
 
     return loss
+
+
+def _windows(values: np.ndarray, starts: np.ndarray, size: int) -> np.ndarray:
+    """From each of N rows (N, T, C) the window that begins at its start (N,): (N, size, C)."""
+    return values[np.arange(len(values))[:, None], starts[:, None] + np.arange(size)]

@@ -157,8 +157,10 @@ def loss_of(model: Any, batch: Batch, pad: int) -> torch.Tensor:
     inputs = without_hidden(inputs, batch.past, pad)
     visual = embed_controls(model, batch.controls) * batch.video[:, None, None]
     with conditioned(model, to_steps(visual, labels.shape[2])):
-        logits = model(input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs).logits
-    logits = logits.float().unflatten(0, (len(labels), -1))  # (B, K, S, V)
+        out = model(
+            input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs, use_cache=False
+        )  # fmt: skip
+    logits = out.logits.float().unflatten(0, (len(labels), -1))  # (B, K, S, V)
     losses = [
         F.cross_entropy(logits[:, k].flatten(0, 1), labels[..., k].flatten(), ignore_index=IGNORED)
         for k in range(labels.shape[2])

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Controls: from points to curves that mean something
 #
-# A nod is a nod, whether somebody fills the picture or sits at the back of the room, whether they nod by five degrees or by twenty.
+# A nod is a nod, whether somebody fills the picture or sits at the back of the room, whether they nod by ten degrees or by twenty.
 # Points know nothing of that. Here they become named curves, *controls*, and you build the four steps on the way by hand: divide
 # by the body, take the speed, sum up the energy, scale to the person.
 #
@@ -161,8 +161,8 @@ library = savitzky_golay(times, pitch, 0.2, order=2, derivative=1)
 assert np.allclose(by_hand[inside], library[inside], atol=1e-6)
 
 # %% [markdown]
-# **Explain.** The difference shows the nods, but ragged. A parabola fitted to seven points averages their noise and keeps the
-# bend. This is the filter of Savitzky and Golay (1964); the library's does the same fit at uneven times, for all channels at once.
+# **Explain.** The difference shows the nods, but ragged. A parabola fitted to seven points averages their noise. (In the
+# middle of even times a straight line would have the same slope; the bend counts at uneven ones.) This is the filter of Savitzky and Golay (1964); the library's does the same fit at uneven times, for all channels at once.
 # A longer window is calmer and blunter: it rounds off fast turns. Which length is right is a question of how fast people move;
 # 0.2 s is a fifth of these nods.
 
@@ -239,7 +239,7 @@ _ = figure.colorbar(image, label="spread of the channel (own range)")
 # %% [markdown]
 # **Look** along the rows: most movements light up the channel called like them, `pulse`, and dimly `motion energy`, which is high
 # all the time here: the table shows how much a channel varies. Then look for lights where you did not expect any. `bob` moves the
-# head *and* the shoulders, because a body is connected.
+# head *and* the shoulders, because a body is connected; a nod also lowers the head, and a turn takes it aside, because it turns about the neck.
 
 # %% [markdown]
 # Now choose one yourself. The pulse marks the turns of the movement that *leads*: the liveliest of head, shoulders and hands within
@@ -298,8 +298,8 @@ check(agreement, lambda: agreement < -0.9)
 # print(agreement)
 # ```
 #
-# Everything with a left and a right: x, yaw, roll, tilt, and their velocities; the two wrists change places. Position channels
-# tell the model left from right; energies and the pulse do not, so music that follows these does not care about mirrors.
+# Everything with a left and a right: x, yaw, roll, tilt, and their velocities; wrists and elbows change places. Positions,
+# velocities and the energies of single limbs tell the model left from right; the other energies and the pulse do not care about mirrors.
 # </details>
 
 # %% [markdown]

@@ -126,7 +126,7 @@ assert np.allclose(one_euro_by_hand(times, measured), one_euro(times, measured))
 #
 # Two numbers tell most of a filter. *Jitter*: how much it still trembles while nothing happens. *Lag*: by how much the true nods must be
 # delayed to fit the result best. The library has One Euro and three that look ahead: `moving_average` (a flat window instead of the bell),
-# `savgol` (the parabolas of 02) and `kalman` (takes it that what moves keeps its speed; goes over the clip forwards, then backwards).
+# `savgol` (the parabolas of 02) and `kalman` (assumes that what moves keeps its speed; goes over the clip forwards, then backwards).
 
 
 # %%
@@ -188,7 +188,7 @@ _ = figure.legend(loc="outside upper center", ncols=4)
 
 # %% [markdown]
 # **Explain.** No setting has all three. Three of the four have no lag at any strength (the -4 ms are this noise's, filtered or not). Between them there is little
-# to choose: each gives up size for calm at nearly the same rate. One Euro keeps the nods large *and* the stillness calm, because it
+# to choose: all give up size for calm, the flat mean somewhat more of it (exercise 1). One Euro keeps the nods large *and* the stillness calm, because it
 # trusts what is fast; it pays with delay, as everybody must who does not know the future.
 #
 # Our videos are recorded before the music is made, so nobody needs to be late. The library takes parabolas over 0.3 s, at which nods keep their size, and
@@ -259,7 +259,7 @@ print(f"too early by {early_ms[0]:.0f} ms at the start, by {early_ms[-1]:.0f} ms
 # features we take means of the angle over 0.2 s. *Ours*: smoothed at the camera's own rate, read off at the middles.
 
 # %%
-video = np.arange(0, 10, 1 / 25)
+video = (np.arange(250) + 0.5) / 25
 nod = 5 - 5 * np.cos(2 * np.pi * video * 100 / 60)
 noisy = nod + np.random.default_rng(2).normal(0, 0.8, len(nod))
 slow = noisy.reshape(50, 5).mean(axis=1)
@@ -354,13 +354,13 @@ check(error_ms, lambda: len(error_ms) == 1500 and abs(np.ptp(error_ms) - 180) < 
 # print(np.ptp(error_ms))
 # ```
 #
-# The corners are always half a feature and half a frame from where they belong: 100 ms - 10 ms at each end. In a longer clip the same error only
+# At each end the error is half a feature less half a frame: 100 ms - 10 ms. In a longer clip the same error only
 # slides more slowly.
 # </details>
 
 # %% [markdown]
 # **3. Live.** A live instrument may lag by 30 ms at most. Find `min_cutoff_hz` and `beta` for One Euro with which it is calm enough. (`beta` adds so
-# many Hz for each degree/s: above it was 0.05.) *Target: a lag of 30 ms or less, a jitter under 0.45 degrees.*
+# many Hz for each degree/s: in section 4 it was 0.05, in section 3 it was 1.) *Target: a lag of 30 ms or less, a jitter under 0.45 degrees.*
 
 # %%
 chosen = ...  # (min_cutoff_hz, beta)
@@ -412,12 +412,12 @@ check(chosen, lambda: jitter(live := one_euro(times, measured, *chosen)) < 0.45 
 # ## What we saw
 #
 # - Smoothing trades trembling against size, and, for filters that cannot look ahead, against delay.
-# - Resampling by the middles of frames keeps everything in its place; `align_corners=True` slides by half a feature at each end.
+# - Resampling by the middles of frames keeps everything in its place; `align_corners=True` slides from half a feature early to half a one late.
 # - Short gaps can be bridged, long ones must stay gaps.
 #
 # ## Limits
 #
-# - Noise here is the same at every moment and in every frame. Real points tremble more when they are badly seen, and wander slowly.
+# - Noise here is equally strong everywhere, and new in every frame. Real points tremble more when they are badly seen, and wander slowly.
 # - A number for lag and one for jitter is not all: filters also differ in how they treat corners and sudden starts.
 #
 # ## References

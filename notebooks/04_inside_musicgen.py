@@ -213,9 +213,9 @@ _ = axes[1].set_title("the number in a field is its frame")
 # %% [markdown]
 # ## 4. What may come next
 #
-# Now the other part of MusicGen, the language model. It is a transformer, and it is called *decoder* as well, though it has nothing to
-# do with the codec's, which makes sound; in the code, `decoder` is this one, and `decode` is the codec's. The words of a prompt
-# become vectors, one for each piece of a word and one for the end. The decoder reads step by step: each code has a learned vector, and those of a step are added up, with one for its position. (This sum has room for one more
+# Two parts of MusicGen are left. The *text encoder* turns a prompt into vectors, one for each piece of a word and one for the end. The
+# language model, a *transformer* (a network that looks back at all that it has read), is called *decoder* as well, though it has nothing
+# to do with the codec's, which makes sound; in the code, `decoder` is this one, and `decode` is the codec's. It reads step by step: each code has a learned vector, and those of a step are added up, with one for its position. (This sum has room for one more
 # term, the video's.) It looks back at all earlier steps and at the words, and answers with *logits*, a number for each row of each
 # table.
 #
@@ -405,8 +405,8 @@ _ = widgets.interact_manual(  # when the button is pressed
 # %%
 left = ...  # share of the variance, 0.5 for half of it
 
-said = sum(table[row] for table, row in zip(tables, steps[:, 3:-3], strict=True))
-check(left, lambda: left > share_left(rests[-1]) and abs(left - share_left(vectors[3:] - said)) < 1e-3)
+said = codec.quantizer.decode(steps[:, None, 3:-3])[0].T  # the library's own sum
+check(left, lambda: abs(left / share_left(vectors[3:] - said) - 1) < 0.01)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -495,4 +495,4 @@ check(weights, lambda: weights == guidance_rows(settings, has_video=True) and su
 # ## Next
 #
 # The loop has a place where a video can speak. What it should say there is learned from music with people who move to it:
-# [05_data](05_data.ipynb), the examples that an adapter learns from.
+# [05_data](05_data.ipynb), the examples that this is learned from.

@@ -88,9 +88,8 @@ train, held_out = quarters(data.Examples.join([part_one, part_two])), quarters(o
 print(f"{len(train)} to train with, {len(held_out)} held out, of {train.codes.shape[2] / musicgen.frame_rate} s")
 
 # %% [markdown]
-# The bundled adapter watched more than a thousand people, dozens of channels of each. Yours has two minutes, so it gets short examples, and six
-# channels that often tell the beat: two minutes, four examples a step, and a larger learning rate for the adapter, which starts from
-# nothing, than for LoRA. (`past_dropout` comes in section 4.)
+# The bundled adapter watched more than a thousand people, dozens of channels of each. Yours has two minutes, so it gets short examples, four
+# a step, six channels that often tell the beat, and a larger learning rate for the adapter, which starts from nothing, than for LoRA. (`past_dropout` comes in section 4.)
 #
 # **Predict:** on the held-out people the loss will be measured with their own video, with somebody else's, and with none. How should the
 # three differ, if it learns to see?
@@ -358,8 +357,8 @@ _ = wait([job], timeout=45)
 so_far()
 
 # %% [markdown]
-# **Look** at the third panel. *Another's* above 0 says that the model finds the music likelier when it sees the person who moved to it: it sees.
-# Does the line rise?
+# **Look** at the third panel. *Another's* above 0 speaks for seeing: the model finds the music likelier with the person who moved to it. Does
+# the line rise? (These are few people; 08 tells luck from more.)
 #
 # **Explain.** The other panels cannot say that. Their losses would also fall if LoRA only got to know the band; the held-out ones would rise if
 # it learned the 48 songs by heart. Own and another's have all that in common, and *somebody* to look at. *None* is another comparison,

@@ -265,7 +265,7 @@ _ = figure.legend(loc="outside right center")
 #
 # The project's own measurement was made like this, with more people and longer clips. *The band itself* is the song that each person
 # moved to, through nano's codec. It keeps to the beats and not to the person, so music that follows the person can
-# exceed it.
+# exceed it in the correlations; in F, too, where a program finds its beats more easily.
 #
 # **Predict:** what will music reach whose maker sees nothing? Why does the band itself not reach 1?
 
@@ -293,15 +293,15 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 # **Look** at the squares first: what one reaches without knowing the person. The circle of "no video" should lie on its square; where
 # it lies a little above, words have told something, such as how lively a song is.
 #
-# **Explain.** The band's own F is below 1 because a program that looks for beats may miss them, and the codec costs something. Its
+# **Explain.** The band's own F is below 1 because a program that looks for beats may miss them; the codec keeps them. Its
 # correlations are lower still: notes also fall between the turns of a motion, and people move early, late, or on every second beat.
 
 # %% [markdown]
 # ### What is each part worth?
 #
-# An *ablation* takes one part away and looks what is missed. Here the model sees only the face (expressions), or only the movement (of
-# head, shoulders and arms), or somebody else. The prompts of this table tell neither tempo nor mood. *Mode*: is the music major or minor,
-# as the song is? *Tags*: does it sound to a program that names music's properties like the song?
+# An *ablation* takes one part away and looks at what gets worse. Here the model sees only the face (expressions), or only the movement (of
+# head, shoulders and arms), or somebody else. The prompts of this table tell neither tempo nor mood. *Energy*: does loudness go
+# with the song's? *Mode*: is the music major or minor, as the song is? *Tags*: does a program hear the same properties as in the song?
 #
 # **Predict:** which costs more beats when it is hidden, the face or the movement? What should music for *another* person's video score here?
 
@@ -320,17 +320,18 @@ display(Markdown("\n".join(lines)))
 # %%
 shown = [gain for gain in ablation["gains"] if "interpolation" not in gain["against"] and "noisy" not in gain["row"]]
 for gain in shown:
-    print(f"{gain['row']} / {gain['against']}: {gain['column']} {gain['gain']:+.2f}, p {gain['p']:.4f}")
+    p = f"p {gain['p']:.4f}, by Bonferroni {min(1.0, len(ablation['gains']) * gain['p']):.3f}"
+    print(f"{gain['row']} / {gain['against']}: {gain['column']} {gain['gain']:+.2f}, {p}")
 
 # %% [markdown]
 # **Look** at the second list for whether two rows differ: the same people are in both, so each difference has a test of its own. Two
-# intervals that overlap say little about that.
+# intervals that overlap say little about that. Nine pairs were tested, of which six are shown: so Bonferroni's p is nine times as large.
 #
-# **Explain.** Beats and tempo come by way of the movement, loudness by way of both, and the mode, which these people show by smiling, by
+# **Explain.** Beats and tempo come mostly by way of the movement, loudness by way of both, and the mode, which these people show by smiling, by
 # way of the face: the rows without it are near one half, which is chance, and the band itself shows how much more there is to gain. Music
 # for somebody else's video scores like music for nobody's, as it should; its tags suffer little, because the prompt is still the song's.
-# ("Text only" has a little more than chance in tempo: a style narrows it down.)
-# [All twelve rows](../figures/results.md) tell more, such as what smoothing is worth.
+# (But for the tempo: a style alone narrows it down, while with somebody else's video music goes at that person's.)
+# [All thirteen rows](../figures/results.md) tell more, such as what smoothing is worth.
 
 # %% [markdown]
 # ## 6. By ear, and blind
@@ -427,7 +428,8 @@ print(f"for 70 % it takes {enough} pairs")
 assert enough == 37
 
 # %% [markdown]
-# **Explain.** Thirty-seven pairs give four chances in five to prove that somebody is right in 70 %; 60 % would take more than 150.
+# **Explain.** With thirty-seven pairs, somebody who is right in 70 % has four chances in five of being told from a guesser; at 60 % it takes more
+# than 150.
 # (The curves have teeth because answers are whole numbers.) And they must be 37 *pairs*: thirty listeners to the same three pairs
 # are the ten clips of one person again.
 

@@ -19,8 +19,9 @@
 # time. Here you work out that price on paper, check it, and go the whole way once: data, training, music. Without a GPU a stand-in
 # goes it, of the very same shape and with random weights: it makes noise, but every line does its work.
 #
-# **Time:** two to three minutes of computing on two CPU cores, 45 minutes with reading. With a GPU (in Colab: *Runtime*, *Change
-# runtime type*, *T4*) the real model is fetched once, about 2.4 GB, and makes music.
+# **Time:** two to three minutes of computing on two CPU cores, 45 minutes with reading. With a GPU (in Colab, before the first cell: *Runtime*,
+# *Change runtime type*, *T4*, which begins with an empty machine) the real model is fetched, about 2.4 GB, without an account or a
+# progress bar, in Colab once a session, and makes music.
 #
 # **By the end you can**
 #
@@ -178,7 +179,7 @@ _ = figure.legend(loc="outside right center")
 # reading takes the time, they cost little more than one; where they cost nearly three times as much, arithmetic does. On a GPU,
 # starting hundreds of small operations a step takes time, too.
 #
-# From here on the default: float32 on a CPU, float16 on a GPU.
+# From here on the default: float32 on a CPU; on a GPU what it is made for (a T4: float16, newer ones: bfloat16).
 
 # %%
 matrix = model = parts = musicgen = None  # one large model at a time
@@ -190,7 +191,7 @@ musicgen = el.load(name, device=device)
 #
 # Expotion's authors published theirs, human-music-moves. Clips have names like `4.mp4_ProudPeacock_2025-02-28T12-21-34_clip2.mp4`:
 # song, alias, time, clip. Ask for access on the page of `mbzmusic/human-music-moves` on the Hugging Face hub and log in
-# (`hf auth login`); then `HumanMusicMoves()` fetches one clip at a time, keeps controls and codes, and deletes the video. Here a tiny
+# (`hf auth login`, in Colab with a leading `!`; it asks for a token from your settings there); then `HumanMusicMoves()` fetches one clip at a time, keeps controls and codes, and deletes the video. Here a tiny
 # replica with synthetic people has to do.
 
 # %%
@@ -300,7 +301,8 @@ assert abs(a_frame[True] / formula - 1) < 0.4  # the adapter and some small thin
 # %% [markdown]
 # ## 7. Music for a second
 #
-# Of the bundled clip, its first second, with nothing but the adapter's folder, as anybody would who was given it. When the music is there, the stand-in's files go.
+# Now music for the bundled clip's first second, from nothing but the adapter's folder, as anybody could make it who was given that. When
+# it is there, the stand-in's files go.
 
 # %%
 musicgen = short = peft_model = batch = None
@@ -320,8 +322,8 @@ Audio(take.audio, rate=take.sample_rate)
 # %% [markdown]
 # ## 8. A budget
 #
-# The stand-in's noise has been through everything: landmarks, controls, adapter, both guidances, codec. What would an hour with the
-# real one take? A T4 has about 15 GB, reads 320 GB a second, and calculates 65 TFLOPS (million million operations a second) at best. All that follows is **estimated**: a
+# The stand-in's noise has been through everything: landmarks, controls, adapter, both guidances, codec. What memory would training the
+# real one take, and how many steps does an hour give? A T4 has about 15 GB, reads 320 GB a second, and calculates 65 TFLOPS (million million operations a second) at best. All that follows is **estimated**: a
 # third of that peak, half precision, and for each weight and frame two operations forward, two back, two for computing anew.
 
 
@@ -376,8 +378,8 @@ _ = widgets.interact(budget, batch=(1, 32), seconds=(2, 30))
 # ```
 
 # %% [markdown]
-# **Explain.** The command's windows are MusicGen's own, 30 s. Clips of 10 s fill a third; the rest is masked, and paid for. In
-# Python `replace(musicgen, window=500)` avoids that, as in section 4. Judging takes each held-out example forward three times (own
+# **Explain.** The command's windows are MusicGen's own, 30 s, but a batch is cut to its longest clip: clips of 10 s cost what 10 s
+# cost. Longer recordings are cut to 10 s by `replace(musicgen, window=500)` in Python, as in section 4. Judging takes each held-out example forward three times (own
 # video, another's, none), and `--minutes` does not count it: hold out less, such as `--held-out 0.05`.
 
 # %% [markdown]
@@ -393,8 +395,7 @@ _ = widgets.interact(budget, batch=(1, 32), seconds=(2, 30))
 #
 # What the licence means for *music* made with the weights is not settled. This is no legal advice: ask before you sell anything.
 #
-# The published Expotion is MusicGen large, steered inside every layer's attention by 5 vectors a second, and tested on songs that it was
-# trained on. A larger model should make better *music*. Whether it follows people better, only a control experiment tells
+# The published Expotion is MusicGen large, steered inside every layer's attention by 5 vectors a second (its split: section 4). A larger model should make better *music*. Whether it follows people better, only a control experiment tells
 # ([08](08_does_it_work.ipynb)).
 
 # %% [markdown]

@@ -60,6 +60,12 @@ def test_each_modality_hides_its_own_channels_and_noise_shakes(stage):
     assert rough > 1.2 * smooth > 1.2 * clean
 
 
+def test_whose_head_is_turned_away_is_known_by_the_body(stage):
+    for whole, part in zip(stage.controls(), stage.controls(away=True), strict=True):
+        assert part["face_missing"].all() and not part["smile"].any() and not part["head_pitch"].any()
+        assert part["shoulders_y"].any() and np.array_equal(part["left_wrist_x"] == 0, whole["left_wrist_x"] == 0)
+
+
 def test_rows_are_made_scored_and_kept(tmp_path, monkeypatch):
     arms = (BY_NAME["face + motion"], BY_NAME["the band itself"])
     monkeypatch.setattr(experiments, "COMPARED", (("the band itself", "face + motion", "beat F-measure"),))

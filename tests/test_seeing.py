@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from expotion_lite import band
-from expotion_lite.adapter import BUNDLED, AdapterConfig, attach, load_adapter
+from expotion_lite.adapter import BUNDLED, AdapterConfig, attach, embed_controls, load_adapter
 from expotion_lite.data import CHOOSING, HELD_OUT_PERFORMERS, HELD_OUT_SONGS, Examples, synthetic_pair
 from expotion_lite.errors import ExpotionError
 from expotion_lite.harmony import BRIGHT
 from expotion_lite.language_training import tonic_and_third
 from expotion_lite.musicgen import NANO, load
-from expotion_lite.seeing import AROUND, FRAMES, faces_tell, load_ear, seen_losses
+from expotion_lite.seeing import AROUND, FRAMES, embed_windows, faces_tell, load_ear, seen_losses
 from expotion_lite.training import Batch, TrainingConfig, finetune
 
 
@@ -36,21 +36,22 @@ def people():
     )
 
 
-def window(musicgen, people, faces=None):
-    """The first frames of people, of whose music nothing is heard, and where the thirds of their songs lie."""
+def window(musicgen, people, faces=None, begins=0):
+    """Frames of people from `begins` on, of whose music nothing is heard, and where the thirds of their songs lie."""
     pieces = [band.compose(int(song), 10.0) for song in people.songs]
     captions = [f"a waltz in {piece.key}" for piece in pieces]
     read = musicgen.processor.tokenizer(captions, return_tensors="pt", padding=True)
-    controls = people.controls if faces is None else people.controls[faces]
+    controls = np.pad(people.controls if faces is None else people.controls[faces], ((0, 0), (AROUND, 0), (0, 0)))
     batch = Batch(
         torch.zeros(len(people), 4, FRAMES, dtype=torch.long),
-        torch.from_numpy(controls[:, 100 : 100 + FRAMES + 2 * AROUND]),
+        torch.from_numpy(controls[:, begins : begins + FRAMES + 2 * AROUND]),
         read.input_ids,
         read.attention_mask,
         torch.ones(len(people)),
         torch.zeros(len(people), FRAMES),
     )
-    return batch, torch.tensor([tonic_and_third(piece)[1] for piece in pieces])
+    first = torch.full((len(people),), begins == 0)
+    return batch, first, torch.tensor([tonic_and_third(piece)[1] for piece in pieces])
 
 
 def test_an_untrained_adapter_sees_nothing_and_learns_from_what_it_is_asked(people):
@@ -68,14 +69,27 @@ def test_an_untrained_adapter_sees_nothing_and_learns_from_what_it_is_asked(peop
     assert ear.weight.grad is None and float(asked(model, 3).detach()) == float(asked(model, 3).detach())
 
 
-def test_the_bundled_adapter_knows_the_third_by_the_faces_of_people_whom_it_never_saw(people):
+def test_a_window_is_seen_as_within_its_clip(people):
+    musicgen = load("nano")
+    model, config = load_adapter(musicgen, BUNDLED)
+    seen = people.select(config.channels)
+    with torch.no_grad():
+        whole = embed_controls(model, torch.from_numpy(seen.controls))
+        for begins in (0, 90):
+            batch, first, _ = window(musicgen, seen, begins=begins)
+            batch.controls[first, :AROUND] = 7.0  # never looked at
+            torch.testing.assert_close(embed_windows(model, batch.controls, first), whole[:, begins : begins + FRAMES])
+
+
+@pytest.mark.parametrize("begins", [0, 100])
+def test_the_bundled_adapter_knows_the_third_by_the_faces_of_people_whom_it_never_saw(people, begins):
     musicgen = load("nano")
     model, config = load_adapter(musicgen, BUNDLED)
     seen, bright = people.select(config.channels), [band.compose(int(s), 10.0).mode in BRIGHT for s in people.songs]
     of_other_mode = np.array([bright.index(not mode) for mode in bright])
     with torch.no_grad():
         own, other = (
-            float(seen_losses(model, load_ear(NANO), *window(musicgen, seen, faces), musicgen.pad)[1])
+            float(seen_losses(model, load_ear(NANO), *window(musicgen, seen, faces, begins), musicgen.pad)[1])
             for faces in (None, of_other_mode)
         )
     assert own < 0.9 * np.log(2) < other, "nats; log(2) does not know which of the two"
