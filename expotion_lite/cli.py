@@ -278,7 +278,8 @@ def run_finetune(options: argparse.Namespace) -> None:
     print(f"{trained.adapter}: trained on {trained.examples} examples, judged by {trained.held_out}")
     if trained.losses:
         own, others, none = (trained.losses[name] for name in ("loss", "loss_shuffled", "loss_none"))
-        print(f"held-out loss: {own:.3f} with one's own video, {others:.3f} with another's, {none:.3f} with none")
+        another = "another of the same person's (nobody else is held out)" if trained.alone else "another's"
+        print(f"held-out loss: {own:.3f} with one's own video, {others:.3f} with {another}, {none:.3f} with none")
 
 
 def run_controls(options: argparse.Namespace) -> None:

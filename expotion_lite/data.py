@@ -202,7 +202,9 @@ def kept_synthetic_split(musicgen: MusicGen, n: int, folder: Path) -> tuple[Exam
 def split(examples: Examples, held_out: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:
     """Divide examples so that no song and no performer is on both sides, and as little as possible is lost.
 
-    Where everybody moves to the same songs, what is of one side's performer and of the other side's song must go.
+    Two people and two songs are held out, or more, where that leaves two fifths of the examples to train with: then
+    each of them can be shown somebody else, of another song. Where everybody moves to the same songs, what is of one
+    side's performer and of the other side's song must go.
 
     Args:
         examples: of two performers and two songs at least.
@@ -227,6 +229,8 @@ def split(examples: Examples, held_out: float = 0.2, seed: int = 0) -> tuple[Exa
         test, train = theirs & hidden, ~theirs & ~hidden
         wanted = max(2, held_out * len(examples))
         worth = train.sum() + min(test.sum(), wanted) - max(0, test.sum() - 2 * wanted)
+        apart = min(len(np.unique(each[test])) for each in (examples.performers, examples.songs)) > 1
+        worth += len(examples) * (apart and train.sum() >= 0.4 * len(examples))
         if test.sum() >= 2 and train.any() and worth > most:
             best, most = (train, test), worth
     if best is None:

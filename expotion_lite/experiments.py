@@ -3,8 +3,9 @@
     python -m expotion_lite.experiments --clips 200
 
 writes `figures/results.json`, `figures/results.md` and `figures/results.svg` and prints the table. The captions name
-the tonic, but neither tempo nor mood, major or minor: these can only come from the video. Music and scores of each row
-are kept under `--folder`, so that a run that was interrupted goes on.
+the tonic, but neither tempo nor mood, major or minor: these are left to the video. (A style makes some of them
+likelier; what music makes of that, "text only" shows.) Music and scores of each row are kept under `--folder`, so that
+a run that was interrupted goes on.
 
     python -m expotion_lite.experiments --curve --clips 40
 

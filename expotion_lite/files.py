@@ -87,7 +87,11 @@ def digest_of_code(*modules: str) -> str:
 
 
 def copy_files(source: Path, target: Path) -> None:
-    """Put the files of one folder into another, over those of the same names: each one whole, weights last."""
-    for file in sorted(source.iterdir(), key=lambda file: file.suffix == ".safetensors"):
+    """Put the files of one folder into another, over those of the same names: each one whole, weights last.
+
+    What a process that was killed left there, hidden, stays.
+    """
+    files = [file for file in source.iterdir() if file.is_file() and not file.name.startswith(".")]
+    for file in sorted(files, key=lambda file: file.suffix == ".safetensors"):
         with writing(target / file.name, overwrite=True) as temporary:
             temporary.write_bytes(file.read_bytes())

@@ -30,6 +30,7 @@ class Trained:
         examples: how many it learned from; `held_out`: how many it was judged by.
         left_out: recordings that could not be used -> why.
         losses: held-out loss with one's own video, with another's, with none; empty if nothing was held out.
+        alone: whether all that judged are of one person, so that another's video is the same person's.
     """
 
     adapter: Path
@@ -37,6 +38,7 @@ class Trained:
     held_out: int
     left_out: dict[Path, str]
     losses: dict[str, float]
+    alone: bool = False
 
 
 def finetune_on(
@@ -73,7 +75,7 @@ def finetune_on(
     Raises:
         ExpotionError: something about the input cannot be used; the message says what to do.
     """
-    from .adapter import BUNDLED
+    from .adapter import BUNDLED, DESCRIPTION
     from .checkpoints import keep_plan
     from .data import kept_synthetic_split
     from .files import copy_files
@@ -92,6 +94,10 @@ def finetune_on(
             )
         start = BUNDLED
     place = output / "training"
+    if output.is_file():
+        raise ExpotionError(f"{output} is a file; name a folder for the adapter.")
+    if (output / DESCRIPTION).exists() and not (place / "plan.json").exists() and not overwrite:
+        raise ExpotionError(f"{output} holds an adapter already; choose another folder, or --overwrite it.")
     fresh, synthetic = overwrite and not resume, str(data) == SYNTHETIC
     plan = {"data": str(data), "model": model, "start": start and str(start), "held_out": held_out,
             "n_synthetic": n_synthetic, **asdict(config)}  # fmt: skip
@@ -111,7 +117,8 @@ def finetune_on(
     rows = past_rows(place / "log.jsonl")
     best: dict[str, Any] = min(rows, key=lambda row: row["held_out_loss"], default={})
     losses = {key.removeprefix("held_out_"): value for key, value in best.items() if key.startswith("held_out_")}
-    return Trained(output, len(train), len(judge) if held_out else 0, left_out, losses)
+    alone = len(set(judge.performers)) == 1
+    return Trained(output, len(train), len(judge) if held_out else 0, left_out, losses, alone)
 
 
 def _digest_of(recordings: Sequence[Recording]) -> str:
@@ -135,4 +142,5 @@ def _forget(place: Path) -> None:
     """Remove a training that was begun: only what this module and `training` write."""
     for pattern in ("plan.json", "log.jsonl", "*.safetensors", "train/*.npz", "held_out/*.npz", "adapter/*"):
         for path in place.glob(pattern):
-            path.unlink()
+            if path.is_file():
+                path.unlink()

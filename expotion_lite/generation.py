@@ -183,11 +183,12 @@ def generate(
 
     from .controls import extract_controls
     from .landmarks import extract_landmarks
-    from .musicgen import unknown_words
+    from .musicgen import respell, unknown_words
 
     landmarks = extract_landmarks(video, progress=progress, cancel=cancel).require_person()
     controls = extract_controls(landmarks, frame_rate=musician.musicgen.frame_rate, duration_s=info.duration_s)
-    codes = play(musician, [check_prompt(prompt)], [controls], settings, progress=progress, cancel=cancel)[0]
+    read = respell(musician.musicgen, check_prompt(prompt))
+    codes = play(musician, [read], [controls], settings, progress=progress, cancel=cancel)[0]
     audio = finish(to_audio(musician.musicgen, codes), musician.musicgen.sample_rate, info.duration_s)
     take = Take(audio, musician.musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings,
                 unknown_words(musician.musicgen, prompt))  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 NANO = Path(__file__).parent / "assets" / "nano"
 HUB_NAMES = ("facebook/musicgen-small", "facebook/musicgen-medium", "facebook/musicgen-large")
 IGNORED = -100  # a label without a code
+WORD = re.compile(r"""[^\s.,;:!?"'()]+""")  # of a prompt
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
         name: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
         device: "cpu", "cuda", ... or "auto", a GPU where there is one.
         dtype: "float32", "bfloat16" or "float16"; by default float32 on a CPU, and on a GPU what it is
-            made for (`precision.precision_of`).
+            made for (`precision.precision_of`). The codec computes in float32 whatever it is: its codes would differ.
 
     Raises:
         ExpotionError: no such model, device or dtype, or the weights are neither here nor to be had.
@@ -131,6 +133,7 @@ def load(name: str | os.PathLike = "nano", *, device: str = "cpu", dtype: str | 
         with quiet():
             model = MusicgenForConditionalGeneration.from_pretrained(folder, dtype=kind)
             processor = AutoProcessor.from_pretrained(folder)
+        model.audio_encoder.float()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExpotionError(
             f"Cannot load {name}: {str(error).splitlines()[0]} Download it once while online, or use nano."
@@ -174,14 +177,31 @@ def unknown_words(musicgen: MusicGen, prompt: str) -> tuple[str, ...]:
     """Words of a prompt that say nothing to nano, whose vocabulary is that of its captions; none for other models.
 
     Example:
-        >>> unknown_words(load("nano"), "A happy rock polka, with guitar.")
+        >>> unknown_words(load("nano"), "A Happy rock Polka in F# minor, with Guitar.")
         ('polka',)
     """
     if musicgen.name != "nano":
         return ()
-    words = dict.fromkeys(word.strip(".,;:!?\"'()").lower() for word in prompt.split())
+    words = dict.fromkeys(match[0].lower() for match in WORD.finditer(prompt))
+    return tuple(word for word in words if not word.isdigit() and known_form(musicgen, word) is None)
+
+
+def known_form(musicgen: MusicGen, word: str) -> str | None:
+    """A word as it stands in the vocabulary: as it is, in small letters, or with a capital; None if it does not."""
     known = musicgen.processor.tokenizer.tokenize
-    return tuple(word for word in words if word and not word.isdigit() and len(known(word)) > 1)
+    return next((form for form in (word, word.lower(), word.capitalize()) if len(known(form)) == 1), None)
+
+
+def respell(musicgen: MusicGen, prompt: str) -> str:
+    """A prompt with each word in the letters in which nano's small vocabulary has it; as it is for other models.
+
+    Example:
+        >>> respell(load("nano"), "SLOW Drums and polka, in d.")
+        'slow drums and polka, in D.'
+    """
+    if musicgen.name != "nano":
+        return prompt
+    return WORD.sub(lambda word: known_form(musicgen, word[0]) or word[0], prompt)
 
 
 @contextmanager

@@ -78,8 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(
             "--start goes on with a nano, codec and all: no --codec, --codec-only or --adapter-only beside it."
         )
-    if options.adapter and not options.adapter_only:
-        parser.error("--adapter goes on with an adapter: only with --adapter-only.")
+    if (options.adapter or options.nano) and not options.adapter_only:
+        parser.error("--adapter goes on with an adapter, --nano is whose it will be: only with --adapter-only.")
+    if options.adapter_only and (options.codec or options.codec_only or options.layers):
+        parser.error("--adapter-only keeps a nano as it is: no --codec, --codec-only or --layers beside it.")
+    if options.export and (options.codec_only or options.nano):
+        parser.error(
+            "--export replaces the bundled weights, which must fit one another: not with --codec-only or --nano."
+        )
     try:
         if not 0 <= options.opponent < 1:
             raise ExpotionError(f"--opponent is a share of the time, 0 or more and below 1, not {options.opponent:g}.")
@@ -198,12 +204,15 @@ def train_adapter(
 
     ear: of the nano whose adapter it is, from `seeing.load_ear`.
     """
+    from .adapter import read_config
     from .data import kept_synthetic_split
     from .seeing import faces_tell
     from .training import TrainingConfig, finetune
 
     train, held_out = kept_synthetic_split(musicgen, examples, folder)
     seed = int(_digest(start, ADAPTED)[:7], 16) if start else 0  # what goes on draws other batches than it has had
+    if start:
+        train = train.select(read_config(start).channels)
     config, also = TrainingConfig(hours=hours, seed=seed), faces_tell(musicgen, train, ear, seed)
     finetune(musicgen, train, held_out, folder, config, start=start, also=also)
 

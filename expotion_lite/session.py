@@ -301,9 +301,11 @@ class _Run:
     def play(self, prompt: str, controls: Controls, settings: Settings, cancel: threading.Event | None) -> np.ndarray:
         """Return the codes (K, n)."""
         from .generation import play
+        from .musicgen import respell
 
+        read = respell(self.musician.musicgen, prompt)
         try:
-            codes = play(self.musician, [prompt], [controls], settings, cancel=cancel)[0]
+            codes = play(self.musician, [read], [controls], settings, cancel=cancel)[0]
         except KeyboardInterrupt:  # where no thread is there to take a cancel, the kernel's stop button is it
             codes = np.array(self._overheard.codes, np.int64).T
         if not codes.size:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,8 +29,11 @@ from .checkpoints import train_for
 from .controls import MODALITIES, hide
 from .data import Examples, check_split
 from .errors import ExpotionError
-from .musicgen import IGNORED, MusicGen, inputs_and_labels
+from .musicgen import IGNORED, MusicGen, inputs_and_labels, respell
 from .precision import precision_of
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 STRETCH = 16  # frames of the music so far that are hidden together
 
@@ -102,7 +105,8 @@ class Batch:
 
 def collate(musicgen: MusicGen, examples: Examples, picks: np.ndarray, texts: np.ndarray, video: np.ndarray) -> Batch:
     """Put examples together, no longer than the longest of them. texts, video: (B,) 0 or 1, whether each is shown."""
-    tokens = musicgen.processor.tokenizer([examples.captions[i] for i in picks], return_tensors="pt", padding=True)
+    captions = [respell(musicgen, examples.captions[i]) for i in picks]
+    tokens = musicgen.processor.tokenizer(captions, return_tensors="pt", padding=True)
     codes = examples.codes[picks]
     longest = int(np.flatnonzero((codes >= 0).any(axis=(0, 1)))[-1]) + 1
     return Batch(
@@ -239,8 +243,6 @@ def finetune(
 
     Notebook: notebooks/00_start_here
     """
-    from accelerate import Accelerator
-
     if len(train) < 1 or (held_out is not None and len(held_out) < 2):
         raise ExpotionError(
             f"{len(train)} examples to train with and {len(held_out or ())} held out; give at least 1 and 2 "
@@ -266,7 +268,7 @@ def finetune(
         {"params": [p for name, p in named if "visual_adapter" not in name], "lr": config.lr},
         {"params": [p for name, p in named if "visual_adapter" in name], "lr": config.adapter_lr},
     ]
-    accelerator = Accelerator(mixed_precision=precision_of(musicgen.model.device))
+    accelerator = _accelerator(musicgen.model.device)
     model, optimizer = accelerator.prepare(model, torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.01))
 
     def step(i: int, progress: float) -> dict[str, float]:
@@ -276,7 +278,7 @@ def finetune(
         batch = hide_some(collate(musicgen, train, picks, *shown), train.channels, config.modality_dropout, rng)
         batch = hide_past(batch, config.past_dropout, rng)
         with accelerator.autocast():
-            batch = batch.to(accelerator.device)
+            batch = batch.to(musicgen.model.device)
             loss = loss_of(model, batch, musicgen.pad)
             beside = also(model, i) if also else torch.zeros(())
         optimizer.zero_grad()
@@ -315,6 +317,19 @@ def finetune(
         restore_adapter(accelerator.unwrap_model(model), folder / "adapter")
     # accelerate makes a prepared model compute in half precision even outside of its training: no longer
     return accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval(), adapter
+
+
+def _accelerator(device: torch.device) -> Accelerator:
+    """What computes on the device where the model is, in the precision that it is made for.
+
+    accelerate keeps one state for a process, and would move all that is trained to a device of its own choice.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)  # an earlier training's
+    on_cpu = device.type == "cpu"
+    return Accelerator(cpu=on_cpu, device_placement=False, mixed_precision=precision_of(device))
 
 
 def spare_memory(musicgen: MusicGen) -> None:

@@ -243,7 +243,7 @@ except el.ExpotionError as error:
 
 # %% [markdown]
 # **Predict:** hold out two people with two songs, and train on neither. How many of the thirty are held out, how many trained on, how
-# many of no use? Is there a split that wastes less?
+# many of no use? One song instead of two would waste less: what could then not be shown to those who are held out?
 
 # %%
 them, theirs = np.isin(everybody.performers, [4, 5]), np.isin(everybody.songs, [3, 4])
@@ -252,8 +252,8 @@ data.check_split(*by_hand)
 found = data.split(everybody)
 for name, (train, held_out) in {"by hand": by_hand, "library": found}.items():
     print(f"{name}: train {len(train)}, held out {len(held_out)}, dropped {30 - len(train) - len(held_out)}")
-# p people and s songs out, so that two to six examples judge
-used = [(6 - p) * (5 - s) + p * s for p in range(1, 6) for s in range(1, 5) if 2 <= p * s <= 6]
+# p people and s songs out, so that four to six examples judge, and each can be shown another person of another song
+used = [(6 - p) * (5 - s) + p * s for p in range(2, 6) for s in range(2, 5) if 4 <= p * s <= 6]
 assert len(found[0]) + len(found[1]) == max(used)
 
 # %%
@@ -270,8 +270,9 @@ axes[0].set_ylabel("performer")
 _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 # %% [markdown]
-# **Look** along rows and columns: in a clean split none has both colours. Where all perform the same songs, even the most thrifty split that leaves two
-# to judge by drops 12 of 30. Where everybody brings their own songs, nothing is lost. Think of the split *before* filming.
+# **Look** along rows and columns: in a clean split none has both colours. Where all perform the same songs, even the most thrifty split with
+# two people and two songs to judge by drops 14 of 30. (With one song, 12; but then another's video would be of the same song.) Where
+# everybody brings their own songs, nothing is lost. Think of the split *before* filming.
 
 # %% [markdown]
 # ## 5. What leaks, and why it flatters

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from expotion_lite import band, data, language_training, training
-from expotion_lite.adapter import BUNDLED
+from expotion_lite.adapter import BUNDLED, read_config
 from expotion_lite.checkpoints import load_checkpoint, save_checkpoint
 from expotion_lite.codec_training import TRAIN_SEEDS, new_codec
 from expotion_lite.errors import ExpotionError
@@ -343,6 +343,10 @@ def test_the_recipe_refuses_what_it_cannot_go_on_with(tmp_path, capsys):
         (["--adapter-only", "--nano", tmp_path / "none"], "holds no model.safetensors"),
         (["--adapter-only", "--adapter", tmp_path / "none"], "holds no adapter_model.safetensors"),
         (["--adapter", tmp_path / "none"], "only with --adapter-only"),
+        (["--nano", tmp_path / "none"], "only with --adapter-only"),
+        (["--adapter-only", "--layers", "6"], "keeps a nano as it is"),
+        (["--adapter-only", "--nano", tmp_path / "none", "--export"], "not with --codec-only or --nano"),
+        (["--codec-only", "--export"], "not with --codec-only or --nano"),
         (["--start", tmp_path / "none"], "holds no model.safetensors"),
         (["--start", tmp_path / "none", "--codec-only"], "codec and all"),
         ([], "--resume"),
@@ -353,15 +357,13 @@ def test_the_recipe_refuses_what_it_cannot_go_on_with(tmp_path, capsys):
 
 
 def test_an_adapter_goes_on_where_it_was(tmp_path, monkeypatch):
-    begun, few = (
-        [],
-        data.Examples(np.zeros((2, 4, 8), np.int16), np.zeros((2, 8, 1)), ("a", "b"), [1, 2], [1, 2], ("jaw",)),
+    begun, digest, channels = [], digest_of(BUNDLED / "adapter_model.safetensors"), read_config(BUNDLED).channels
+    few = data.Examples(
+        np.zeros((2, 4, 8), np.int16), np.zeros((2, 8, len(channels))), ("a", "b"), np.arange(2), np.arange(2), channels
     )
     monkeypatch.setattr(data, "kept_synthetic_split", lambda musicgen, n, folder: (few, few))
     monkeypatch.setattr(training, "finetune", lambda *told, start, also: begun.append((told[3:], start, bool(also))))
     arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "0.5", "--folder", tmp_path]
     assert main([str(argument) for argument in arguments]) == 0
-    assert begun == [((tmp_path, training.TrainingConfig(hours=0.5, seed=1)), BUNDLED, True)]
-    assert json.loads((tmp_path / "plan.json").read_text())["adapter"] == digest_of(
-        BUNDLED / "adapter_model.safetensors"
-    )
+    assert begun == [((tmp_path, training.TrainingConfig(hours=0.5, seed=int(digest[:7], 16))), BUNDLED, True)]
+    assert json.loads((tmp_path / "plan.json").read_text())["adapter"] == digest

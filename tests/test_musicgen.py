@@ -14,7 +14,17 @@ import torch
 
 from expotion_lite.band import compose, play
 from expotion_lite.errors import ExpotionError
-from expotion_lite.musicgen import NANO, decode, delay, encode, inputs_and_labels, load, undelay
+from expotion_lite.musicgen import (
+    NANO,
+    decode,
+    delay,
+    encode,
+    inputs_and_labels,
+    load,
+    respell,
+    undelay,
+    unknown_words,
+)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +146,22 @@ def test_a_folder_whose_parts_do_not_fit_is_refused(damage, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ExpotionError, match="model"):
         load(folder)
+
+
+def test_the_codec_computes_in_float32_whatever_the_rest_does():
+    audio = torch.from_numpy(play(compose(1, 3.0), 16_000))[None]
+    whole, half = (load("nano", dtype=dtype) for dtype in ("float32", "float16"))
+    assert half.model.decoder.lm_heads[0].weight.dtype == torch.float16
+    assert torch.equal(encode(whole, audio), encode(half, audio))  # nano is stored as float16: nothing is rounded
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Slow Piano with drums in D", "slow piano with DRUMS in d.", "slow piano with Drums in D"]
+)
+def test_nano_reads_capitals_as_its_captions_have_them(prompt):
+    nano = load("nano")
+    assert unknown_words(nano, prompt) == () and unknown_words(nano, prompt + " and Bach") == ("bach",)
+    assert {"drums", "D"} <= {word.rstrip(".") for word in respell(nano, prompt).split()}
 
 
 @pytest.mark.parametrize(("wrong", "says"), [({"device": "gpu"}, "device 'gpu'"), ({"dtype": "foo"}, "dtype 'foo'")])

@@ -184,7 +184,7 @@ def test_pages_show_what_was_measured():
     for line in nano_evaluation.table_of([Row(**row) for row in read("nano")]).splitlines():
         assert line in card
     results = read("results")["rows"]
-    assert len(results) == 12
+    assert len(results) == 13
     for name, row in results.items():
         means = [f"{row[column]['mean']:.2f}" for column in row if column != "frechet"]
         assert f"| {name} | {' | '.join(means)} | {row['frechet']:.2f} |" in readme

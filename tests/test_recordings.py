@@ -148,12 +148,14 @@ def examples_of(pairs: list[tuple[int, int]]) -> Examples:
         [(p, 10 * p + s) for p in range(5) for s in range(4)],  # songs of their own
         [(p, s) for p in range(6) for s in range(6)],  # everybody moves to everything
         [(p, s) for p in range(30) for s in (p % 4, 4 + p % 3)],
+        [(p, p) for p in range(5) for _ in range(6)],  # a recording each, in six windows
     ],
 )
 def test_a_split_never_leaks_and_loses_little(pairs):
     examples = examples_of(pairs)
     train, held_out = split(examples, 0.2)
     check_split(train, held_out)
+    assert len(set(held_out.performers)) > 1 and len(set(held_out.songs)) > 1, "somebody else's video is another's"
     assert len(held_out) >= 2 and len(train) >= 0.4 * len(examples)
     if len(set(songs := [s for _, s in pairs])) == len(songs):
         assert len(train) + len(held_out) == len(examples), "nothing needs to be lost"
@@ -176,6 +178,9 @@ def test_a_class_trains_an_adapter_that_generates(filmed, tmp_path, capsys):
     assert main(arguments) == 2 and "--resume" in capsys.readouterr().err
     assert (tmp_path / "mine" / "adapter_model.safetensors").read_bytes() == before
     assert main([*arguments, "--resume", "--quiet"]) == 0
+    shutil.copytree(tmp_path / "mine", tmp_path / "given", ignore=shutil.ignore_patterns("training"))
+    given = [str(tmp_path / "given") if word == str(tmp_path / "mine") else word for word in arguments]
+    assert main(given) == 2 and "holds an adapter already" in capsys.readouterr().err
     another = filmed / "somebody_new.mp4"
     another.write_bytes(b"not looked at")
     try:

@@ -30,6 +30,7 @@ from expotion_lite.checkpoints import keep_plan, train_for
 from expotion_lite.controls import CHANNELS, MODALITIES, hide
 from expotion_lite.data import Examples, check_split, kept_synthetic_examples, synthetic_examples
 from expotion_lite.errors import ExpotionError
+from expotion_lite.files import copy_files
 from expotion_lite.musicgen import inputs_and_labels, load
 from expotion_lite.precision import autocast, bfloat16_pays, precision_of
 from expotion_lite.training import (
@@ -51,6 +52,16 @@ from expotion_lite.training import (
 def examples():
     musicgen = replace(load("nano"), window=150)
     return synthetic_examples(musicgen, 8, 3_100, 3_100), synthetic_examples(musicgen, 8, 3_200, 3_200)
+
+
+def test_a_model_is_trained_where_it_is(examples, tmp_path, monkeypatch):
+    """accelerate would take the GPU, here one that can hold nothing."""
+    from accelerate.state import PartialState
+
+    monkeypatch.setattr(PartialState, "default_device", torch.device("meta"))
+    musicgen = replace(load("nano"), window=150)
+    model, _ = finetune(musicgen, *examples, tmp_path, TrainingConfig(max_steps=1, batch=2))
+    assert {p.device.type for p in model.parameters()} == {"cpu"}
 
 
 def test_loss_equals_transformers_own():
@@ -390,3 +401,12 @@ def test_a_batch_is_no_longer_than_its_longest_example(examples):
     )  # fmt: skip
     with torch.no_grad():
         assert torch.allclose(loss_of(model, batch, musicgen.pad), loss_of(model, whole, musicgen.pad), atol=1e-5)
+
+
+def test_what_a_killed_save_left_is_not_copied(tmp_path):
+    (tmp_path / "a" / ".saving-x").mkdir(parents=True)
+    (tmp_path / "a" / ".adapter_model-y.safetensors").write_bytes(b"half")
+    (tmp_path / "a" / "adapter_config.json").write_text("{}")
+    (tmp_path / "b").mkdir()
+    copy_files(tmp_path / "a", tmp_path / "b")
+    assert [file.name for file in (tmp_path / "b").iterdir()] == ["adapter_config.json"]
