@@ -334,7 +334,8 @@ def so_far():
         for ax, title in zip(axes, ("training", "held out", "held out,\nminus own", "the way in"), strict=True):
             ax.set(title=title, xlabel="step", ylabel="loss (nats per code)" if ax is axes[0] else "")
         figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3, title="video")
-        axes[3].legend()
+        axes[3].set_ylim(0)
+        axes[3].legend(loc="lower right")
 
 
 # %%
