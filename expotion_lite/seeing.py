@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .musicgen import MusicGen
 
 FACES, FRAMES = 32, 32  # windows a step, and their length
-THIRD_WEIGHT = 1.0  # of the third's error beside that of the codes
+THIRD_WEIGHT = 0.5  # of the third's error beside that of the codes
 AROUND = 24  # frames that the adapter looks at before and after
 
 
