@@ -161,9 +161,10 @@ library = savitzky_golay(times, pitch, 0.2, order=2, derivative=1)
 assert np.allclose(by_hand[inside], library[inside], atol=1e-6)
 
 # %% [markdown]
-# **Explain.** The difference shows the nods, but ragged. A parabola fitted to seven points averages their noise. (In the
-# middle of even times a straight line would have the same slope; the bend counts at uneven ones.) This is the filter of Savitzky and Golay (1964); the library's does the same fit at uneven times, for all channels at once.
-# A longer window is calmer and blunter: it rounds off fast turns. Which length is right is a question of how fast people move;
+# **Explain.** The difference shows the nods, but ragged. A parabola fitted to seven points averages their noise. (In the middle of
+# even times a straight line would have the same slope; the bend counts at uneven ones.) This is the filter of Savitzky and Golay
+# (1964); the library's does the same fit at uneven times, for all channels at once. A longer window is calmer and blunter: it
+# rounds off fast turns. Which length is right is a question of how fast people move;
 # 0.2 s is a fifth of these nods.
 
 # %% [markdown]
@@ -239,7 +240,8 @@ _ = figure.colorbar(image, label="spread of the channel (own range)")
 # %% [markdown]
 # **Look** along the rows: most movements light up the channel called like them, `pulse`, and dimly `motion energy`, which is high
 # all the time here: the table shows how much a channel varies. Then look for lights where you did not expect any. `bob` moves the
-# head *and* the shoulders, because a body is connected; a nod also lowers the head, and a turn takes it aside, because it turns about the neck.
+# head *and* the shoulders, because a body is connected; a nod also lowers the head, and a turn takes it aside, because it turns
+# about the neck.
 
 # %% [markdown]
 # Now choose one yourself. The pulse marks the turns of the movement that *leads*: the liveliest of head, shoulders and hands within
@@ -326,8 +328,8 @@ check(fastest, lambda: len(fastest) == 5 and fastest[2] > fastest[0] / 2 > faste
 # %% [markdown]
 # ## Quiz
 #
-# **1. Why is a distance divided by that of the eyes and not by the picture's width?**  (a) The picture's width is not known. (b) So that sitting
-# nearer to the camera changes nothing. (c) So that the numbers become small.
+# **1. Why is a distance divided by that of the eyes and not by the picture's width?**  (a) The picture's width is not known. (b) So
+# that sitting nearer to the camera changes nothing. (c) So that the numbers become small.
 #
 # <details><summary>Answers</summary>
 #
@@ -337,8 +339,8 @@ check(fastest, lambda: len(fastest) == 5 and fastest[2] > fastest[0] / 2 > faste
 # </details>
 
 # %% [markdown]
-# **2. Somebody sits still; `head_pitch` stays near 0 although it is scaled to the person's own range. Why?**  (a) Because of the floor. (b) Because
-# the points do not tremble. (c) Because still people are left out.
+# **2. Somebody sits still; `head_pitch` stays near 0 although it is scaled to the person's own range. Why?**  (a) Because of the
+# floor. (b) Because the points do not tremble. (c) Because still people are left out.
 #
 # <details><summary>Answers</summary>
 #

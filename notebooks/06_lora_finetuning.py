@@ -88,8 +88,9 @@ train, held_out = quarters(data.Examples.join([part_one, part_two])), quarters(o
 print(f"{len(train)} to train with, {len(held_out)} held out, of {train.codes.shape[2] / musicgen.frame_rate} s")
 
 # %% [markdown]
-# The bundled adapter watched more than a thousand people, dozens of channels of each. Yours has two minutes, so it gets short examples, four
-# a step, six channels that often tell the beat, and a larger learning rate for the adapter, which starts from nothing, than for LoRA. (`past_dropout` comes in section 4.)
+# The bundled adapter watched more than a thousand people, dozens of channels of each. Yours has two minutes, so it gets short
+# examples, four a step, six channels that often tell the beat, and a larger learning rate for the adapter, which starts from
+# nothing, than for LoRA. (`past_dropout` comes in section 4.)
 #
 # **Predict:** on the held-out people the loss will be measured with their own video, with somebody else's, and with none. How should the
 # three differ, if it learns to see?
@@ -215,8 +216,8 @@ ax.axvspan(-reach / 50, reach / 50, color="0.93", zorder=-1)
 _ = ax.set(xlabel="time from the bump (s)", ylabel="change of the output")
 
 # %% [markdown]
-# **Look:** grey is what it can reach, 0.48 s each way. *Left* of 0 the music hears of a movement that has not happened yet. Into the music the decoder may never
-# look ahead, since it would see what it must predict. The video is no secret: it was filmed before.
+# **Look:** grey is what it can reach, 0.48 s each way. *Left* of 0 the music hears of a movement that has not happened yet. Into
+# the music the decoder may never look ahead, since it would see what it must predict. The video is no secret: it was filmed before.
 #
 # The row of frame *t* goes to step *t*, see 04.
 #
@@ -248,15 +249,16 @@ for part in ("inner", "outer", "project", "gate", "lora_A", "lora_B"):
     print(f"{part:8}", "has a gradient" if any(grad.any() for grad in grads) else "-")
 
 # %% [markdown]
-# **Explain.** LoRA's trick again: one of two factors is 0. Projection and *B* move first, because the factor beside each is not 0. A step later
-# the convolutions, the gate and *A* can. (The gate starts at 1: with gate *and* projection at 0 nothing would ever move. ControlNet, Zhang
-# 2023, starts with zero layers, too.)
+# **Explain.** LoRA's trick again: one of two factors is 0. Projection and *B* move first, because the factor beside each is not 0.
+# A step later the convolutions, the gate and *A* can. (The gate starts at 1: with gate *and* projection at 0 nothing would ever
+# move. ControlNet, Zhang 2023, starts with zero layers, too.)
 
 # %% [markdown]
 # ## 4. The loss by hand
 #
-# How likely did the model find the code that came? The loss is minus the natural logarithm of that (so its unit is the *nat*), averaged
-# over each codebook's codes, then over the codebooks. Where there is no code, because of the delay or because a recording is short, nothing is asked.
+# How likely did the model find the code that came? The loss is minus the natural logarithm of that (so its unit is the *nat*),
+# averaged over each codebook's codes, then over the codebooks. Where there is no code, because of the delay or because a recording
+# is short, nothing is asked.
 
 
 # %%
@@ -295,9 +297,8 @@ ax.set(xlabel="time (s)", ylabel="example", title="dark: hidden", yticks=(0, 8, 
 print(f"{1 - heard.mean():.0%} of the music hidden")
 
 # %% [markdown]
-# **Look:** three in ten examples stay whole, on average; in the others a part is hidden, anything from nothing to all, half on average, so that
-# about 35 % of all is. So the model learns how
-# far to trust the past, and how far the person.
+# **Look:** three in ten examples stay whole, on average; in the others a part is hidden, anything from nothing to all, half on
+# average, so that about 35 % of all is. So the model learns how far to trust the past, and how far the person.
 
 # %% [markdown]
 # ## 5. How far is it?
@@ -361,14 +362,14 @@ so_far()
 # **Look** at the third panel. *Another's* above 0 speaks for seeing: the model finds the music likelier with the person who moved to it. Does
 # the line rise? (These are few people; 08 tells luck from more.)
 #
-# **Explain.** The other panels cannot say that. Their losses would also fall if LoRA only got to know the band; the held-out ones would rise if
-# it learned the 48 songs by heart. Own and another's have all that in common, and *somebody* to look at. *None* is another comparison,
-# and harder to win, since nano was born blind and plays well that way.
+# **Explain.** The other panels cannot say that. Their losses would also fall if LoRA only got to know the band; the held-out ones
+# would rise if it learned the 48 songs by heart. Own and another's have all that in common, and *somebody* to look at. *None* is
+# another comparison, and harder to win, since nano was born blind and plays well that way.
 #
 # Held out, all of the past is heard: so these losses are lower than those of training, and the differences small.
 #
-# The last panel is the way in: the gate, which starts at 1 and may well fall, and the length of the vectors that a video adds (*added*), which
-# starts at 0. Only the latter counts: gate and projection are multiplied, and the projection grows.
+# The last panel is the way in: the gate, which starts at 1 and may well fall, and the length of the vectors that a video adds
+# (*added*), which starts at 0. Only the latter counts: gate and projection are multiplied, and the projection grows.
 
 # %% [markdown]
 # ## 6. Keep it
@@ -387,8 +388,8 @@ with torch.no_grad():
 # %% [markdown]
 # ## 7. Before and after
 #
-# First the number that can be trusted more than your ears: what another's video costs, on the held-out people. (It flatters yours a little: of
-# all validations the one was kept whose loss on these people is lowest.)
+# First the number that can be trusted more than your ears: what another's video costs, on the held-out people. (It flatters yours a
+# little: of all validations the one was kept whose loss on these people is lowest.)
 #
 # **Predict:** what is it for the untrained adapter? And for the bundled one, as a multiple of yours?
 
@@ -404,8 +405,8 @@ for name, each in models.items():
 assert abs(gaps["untrained"]) < 1e-5
 
 # %% [markdown]
-# Now music, for somebody whom no model has seen, by a prompt that does not tell the tempo. A young adapter whispers; visual guidance of 8 makes
-# it louder.
+# Now music, for somebody whom no model has seen, by a prompt that does not tell the tempo. A young adapter whispers; visual
+# guidance of 8 makes it louder.
 
 # %%
 rate = musicgen.sample_rate
@@ -429,8 +430,9 @@ for ax, (name, musician) in zip(
 # %% [markdown]
 # ## Exercises
 #
-# **1. How large?** Write the number of LoRA's parameters as a function of its rank, from the shapes of nano's layers; `adapter.LORA_TARGETS` names
-# those in `musicgen.model.decoder` that get one. *Target: at rank 16 the number that PEFT has, `lora`; at rank 4 a quarter of it.*
+# **1. How large?** Write the number of LoRA's parameters as a function of its rank, from the shapes of nano's layers;
+# `adapter.LORA_TARGETS` names those in `musicgen.model.decoder` that get one. *Target: at rank 16 the number that PEFT has, `lora`;
+# at rank 4 a quarter of it.*
 
 # %%
 lora_size = ...  # a function of the rank
@@ -452,9 +454,9 @@ check(lora_size, lambda: lora_size(16) == lora == 4 * lora_size(4))
 # </details>
 
 # %% [markdown]
-# **2. Four ways to be asked.** `text_dropout` and `video_dropout` are 0.2, and independent. Draw 100,000 examples. Which share has both words and
-# person, which one of them, which neither? Guidance asks in three ways (see 04): in which of these? *Target: within half a percent of what the
-# product of the chances says.*
+# **2. Four ways to be asked.** `text_dropout` and `video_dropout` are 0.2, and independent. Draw 100,000 examples. Which share has
+# both words and person, which one of them, which neither? Guidance asks in three ways (see 04): in which of these? *Target: within
+# half a percent of what the product of the chances says.*
 
 # %%
 shares = ...  # a dictionary: (words there?, person there?) -> share, for all four
@@ -488,7 +490,8 @@ check(shares, lambda: all(abs(shares[w, p] - chance[w] * chance[p]) < 0.005 for 
 # </details>
 
 # %% [markdown]
-# **2. To be quite safe, somebody starts with *A* and *B* at 0. What happens?**  (a) It trains as usual. (b) It begins with noise. (c) It never trains.
+# **2. To be quite safe, somebody starts with *A* and *B* at 0. What happens?**  (a) It trains as usual. (b) It begins with noise.
+# (c) It never trains.
 #
 # <details><summary>Answers</summary>
 #
@@ -524,5 +527,5 @@ check(shares, lambda: all(abs(shares[w, p] - chance[w] * chance[p]) < 0.005 for 
 #
 # The model as an instrument: [07_play_it](07_play_it.ipynb).
 #
-# Your adapter plays for any video: `el.generate("me.mp4", "happy rock", adapter="out/my_adapter", visual_guidance=8)`. To go on from the bundled
-# one instead, for as long as you like: `expotion-lite finetune synthetic --start bundled -o longer --minutes 20`.
+# Your adapter plays for any video: `el.generate("me.mp4", "happy rock", adapter="out/my_adapter", visual_guidance=8)`. To go on
+# from the bundled one instead, for as long as you like: `expotion-lite finetune synthetic --start bundled -o longer --minutes 20`.

@@ -19,9 +19,9 @@
 # time. Here you work out that price on paper, check it, and go the whole way once: data, training, music. Without a GPU a stand-in
 # goes it, of the very same shape and with random weights: it makes noise, but every line does its work.
 #
-# **Time:** two to three minutes of computing on two CPU cores, 45 minutes with reading. With a GPU (in Colab, before the first cell: *Runtime*,
-# *Change runtime type*, *T4*, which begins with an empty machine) the real model is fetched, about 2.4 GB, without an account or a
-# progress bar, in Colab once a session, and makes music.
+# **Time:** two to three minutes of computing on two CPU cores, 45 minutes with reading. With a GPU (in Colab, before the first
+# cell: *Runtime*, *Change runtime type*, *T4*, which begins with an empty machine) the real model is fetched, about 2.4 GB, without
+# an account or a progress bar, in Colab once a session, and makes music.
 #
 # **By the end you can**
 #
@@ -190,9 +190,9 @@ musicgen = el.load(name, device=device)
 # ## 4. Recordings
 #
 # Expotion's authors published theirs, human-music-moves. Clips have names like `4.mp4_ProudPeacock_2025-02-28T12-21-34_clip2.mp4`:
-# song, alias, time, clip. Ask for access on the page of `mbzmusic/human-music-moves` on the Hugging Face hub and log in
-# (`hf auth login`, in Colab with a leading `!`; it asks for a token from your settings there); then `HumanMusicMoves()` fetches one clip at a time, keeps controls and codes, and deletes the video. Here a tiny
-# replica with synthetic people has to do.
+# song, alias, time, clip. Ask for access on the page of `mbzmusic/human-music-moves` on the Hugging Face hub and log in (`hf auth
+# login`, in Colab with a leading `!`; it asks for a token from your settings there); then `HumanMusicMoves()` fetches one clip at a
+# time, keeps controls and codes, and deletes the video. Here a tiny replica with synthetic people has to do.
 
 # %%
 from expotion_lite.performer import draw_performer, perform, render_frames
@@ -322,9 +322,10 @@ Audio(take.audio, rate=take.sample_rate)
 # %% [markdown]
 # ## 8. A budget
 #
-# The stand-in's noise has been through everything: landmarks, controls, adapter, both guidances, codec. What memory would training the
-# real one take, and how many steps does an hour give? A T4 has about 15 GB, reads 320 GB a second, and calculates 65 TFLOPS (million million operations a second) at best. All that follows is **estimated**: a
-# third of that peak, half precision, and for each weight and frame two operations forward, two back, two for computing anew.
+# The stand-in's noise has been through everything: landmarks, controls, adapter, both guidances, codec. What memory would training
+# the real one take, and how many steps does an hour give? A T4 has about 15 GB, reads 320 GB a second, and calculates 65 TFLOPS
+# (million million operations a second) at best. All that follows is **estimated**: a third of that peak, half precision, and for
+# each weight and frame two operations forward, two back, two for computing anew.
 
 
 # %%
@@ -379,8 +380,9 @@ _ = widgets.interact(budget, batch=(1, 32), seconds=(2, 30))
 
 # %% [markdown]
 # **Explain.** The command's windows are MusicGen's own, 30 s, but a batch is cut to its longest clip: clips of 10 s cost what 10 s
-# cost. Longer recordings are cut to 10 s by `replace(musicgen, window=500)` in Python, as in section 4. Judging takes each held-out example forward three times (own
-# video, another's, none), and `--minutes` does not count it: hold out less, such as `--held-out 0.05`.
+# cost. Longer recordings are cut to 10 s by `replace(musicgen, window=500)` in Python, as in section 4. Judging takes each held-out
+# example forward three times (own video, another's, none), and `--minutes` does not count it: hold out less, such as `--held-out
+# 0.05`.
 
 # %% [markdown]
 # ## 9. What one may do, and what the authors did
@@ -395,7 +397,8 @@ _ = widgets.interact(budget, batch=(1, 32), seconds=(2, 30))
 #
 # What the licence means for *music* made with the weights is not settled. This is no legal advice: ask before you sell anything.
 #
-# The published Expotion is MusicGen large, steered inside every layer's attention by 5 vectors a second (its split: section 4). A larger model should make better *music*. Whether it follows people better, only a control experiment tells
+# The published Expotion is MusicGen large, steered inside every layer's attention by 5 vectors a second (its split: section 4). A
+# larger model should make better *music*. Whether it follows people better, only a control experiment tells
 # ([08](08_does_it_work.ipynb)).
 
 # %% [markdown]

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from expotion_lite import finetuning
 from expotion_lite.cli import main
 from expotion_lite.data import Examples, check_split, split
 from expotion_lite.errors import ExpotionError
-from expotion_lite.finetuning import finetune_on
+from expotion_lite.finetuning import Trained, finetune_on
 from expotion_lite.generation import load_musician
 from expotion_lite.musicgen import load
 from expotion_lite.performer import bundled_performance, render_frames
@@ -206,3 +207,11 @@ def test_a_little_synthetic_training_says_what_it_was_worth(tmp_path):
     with pytest.raises(ExpotionError, match="There is no folder"):
         finetune_on(tmp_path / "nowhere", tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(("alone", "says"), [(True, "of the same person's"), (False, "with another's")])
+def test_the_command_says_whose_the_other_video_is(alone, says, tmp_path, monkeypatch, capsys):
+    losses = {"loss": 2.0, "loss_shuffled": 2.1, "loss_none": 2.2}
+    monkeypatch.setattr(finetuning, "finetune_on", lambda *_, **__: Trained(tmp_path, 8, 2, {}, losses, alone))
+    assert main(["finetune", "synthetic", "-o", str(tmp_path)]) == 0
+    assert says in capsys.readouterr().out
