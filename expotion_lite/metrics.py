@@ -75,18 +75,47 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / size)
 
 
+def tempo_of(onsets: np.ndarray, frame_rate: float) -> float:
+    """Beats a minute, 50 to 200: where onsets repeat best after one, two, three and four beats together.
+
+    What repeats after half a beat, or after one and a half, seldom does so after all multiples of that, too: this finds
+    the tempo of more of the band's pieces than librosa's estimate, which is from one beat alone (`test_metrics.py`
+    compares them). Tempos near 120 are preferred, by a normal weight over their logarithm, as in Ellis 2007; its
+    deviation, 1.4 octaves, and the four beats were chosen on pieces of the band by which nothing is measured.
+
+    Args:
+        onsets: (T,) `onset_strength`, of five seconds or more, since four slow beats must fit in.
+        frame_rate: in Hz.
+
+    Example:
+        >>> clicks = np.tile([1.0] + [0.0] * 59, 10)
+        >>> round(tempo_of(clicks, 100.0))
+        100
+    """
+    import librosa
+
+    bpm = np.geomspace(50.0, 200.0, 281)
+    again = librosa.autocorrelate(onsets - onsets.mean()) / np.arange(len(onsets), 0, -1)
+    lags = 60.0 * frame_rate / bpm * np.arange(1, 5)[:, None]
+    repeats = np.interp(lags, np.arange(len(again)), again, right=0.0).sum(0)
+    return float(bpm[np.argmax(repeats * np.exp(-0.5 * (np.log2(bpm / 120.0) / 1.4) ** 2))])
+
+
 def track_beats(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """Beat times that a listener's foot would find, (B,) seconds (dynamic programming; Ellis 2007, as in librosa).
 
     It is given `onset_strength`, which averages over bands of frequency: librosa's own median over them loses notes
-    that fill few bands, and finds fewer of the band's beats.
+    that fill few bands, and finds fewer of the band's beats; and the tempo of `tempo_of`.
     """
     import librosa
 
     onsets, hop = onset_strength(audio, sample_rate, 100.0), round(sample_rate / 100)
+    if not onsets.any():
+        return np.zeros(0)
     found = librosa.beat.beat_track(
-        onset_envelope=onsets, sr=sample_rate, hop_length=hop, tightness=200, trim=False, units="time"
-    )
+        onset_envelope=onsets, sr=sample_rate, hop_length=hop, bpm=tempo_of(onsets, 100.0), tightness=200, trim=False,
+        units="time",
+    )  # fmt: skip
     return found[1]
 
 

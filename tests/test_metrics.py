@@ -24,6 +24,8 @@ from expotion_lite.metrics import (
     paired_permutation_test,
     tag_divergence,
     tag_similarity,
+    tempo_by_line,
+    tempo_of,
     track_beats,
 )
 
@@ -143,20 +145,38 @@ def test_a_cadence_has_its_key(tonic):
         assert mode_of(chroma, tonic) == mode and mode_of(np.roll(chroma, 5), (tonic + 5) % 12) == mode
 
 
-def test_more_of_the_bands_beats_are_found_than_by_librosas_own_settings():
+def test_more_of_the_bands_beats_and_tempos_are_found_than_by_librosas_own_settings():
     import librosa
 
     from expotion_lite import band
     from expotion_lite.data import CHOOSING, HELD_OUT_SONGS
 
-    ours, theirs = [], []
-    for seed in range(HELD_OUT_SONGS + CHOOSING, HELD_OUT_SONGS + CHOOSING + 24):  # what may choose, measures nothing
+    beats, tempos = [], []
+    for seed in range(HELD_OUT_SONGS + CHOOSING + 500, HELD_OUT_SONGS + CHOOSING + 540):  # chose and measures nothing
         piece = band.compose(seed, 10.0)
         audio = band.play(piece, 16_000)
-        ours.append(beat_f_measure(track_beats(audio, 16_000), piece.beats))
-        beats = librosa.beat.beat_track(y=audio, sr=16_000, hop_length=160, units="time")[1]
-        theirs.append(beat_f_measure(beats, piece.beats))
-    assert np.mean(ours) > np.mean(theirs) + 0.02 and np.mean(ours) > 0.65
+        theirs = librosa.beat.beat_track(y=audio, sr=16_000, hop_length=160, units="time")[1]
+        found = (track_beats(audio, 16_000), theirs)
+        beats.append([beat_f_measure(each, piece.beats) for each in found])
+        tempos.append([abs(tempo_by_line(each) / piece.tempo_bpm - 1) <= 0.04 for each in found])
+    (our_beats, their_beats), (our_tempos, their_tempos) = np.mean(beats, 0), np.mean(tempos, 0)
+    print(f"beat F {our_beats:.2f}, librosa's {their_beats:.2f}; tempo {our_tempos:.2f}, {their_tempos:.2f}")
+    assert our_beats > their_beats + 0.02 and our_beats > 0.7
+    assert our_tempos > their_tempos + 0.05 and our_tempos > 0.75
+
+
+@pytest.mark.parametrize("bpm", [55, 80, 100, 125, 150, 190])
+@pytest.mark.parametrize("seconds", [5, 10])
+def test_tempo_of_clicks(bpm, seconds):
+    strength = onset_strength(clicks(np.arange(0.1, seconds, 60 / bpm), seconds), 16_000, 100.0)
+    found = tempo_of(strength, 100.0)
+    assert any(found * times == pytest.approx(bpm, rel=0.02) for times in (1, 2, 0.5)), "or an octave off"
+    if 70 <= bpm <= 160:
+        assert found == pytest.approx(bpm, rel=0.02)
+
+
+def test_in_silence_are_no_beats():
+    assert len(track_beats(np.zeros(32_000, np.float32), 16_000)) == 0
 
 
 def test_the_band_is_heard_in_its_mode():
