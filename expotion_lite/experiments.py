@@ -392,8 +392,8 @@ def plot_results(results: dict[str, dict], path: Path) -> None:
         ax.errorbar(means, places, xerr=errors, fmt="o", color="#0072B2", ecolor="0.4", capsize=3)
         if column == "onset-motion correlation":
             ax.plot([row["the same, shuffled"]["mean"] for row in rows.values()], places, "s", color="#E69F00",
-                    markersize=4, label="other people's videos")  # fmt: skip
-            ax.legend(loc="best", fontsize="small")
+                    markersize=4, label="onset-motion correlation with other people's videos")  # fmt: skip
+            figure.legend(*ax.get_legend_handles_labels(), loc="outside lower right", fontsize="small")
         ax.set(title=column, yticks=places, yticklabels=list(rows), ylim=(-0.6, len(rows) - 0.4))
         ax.grid(axis="x", color="0.9")
         ax.spines[["top", "right"]].set_visible(False)
@@ -426,7 +426,8 @@ def plot_curve(rows: dict[float, dict], path: Path) -> None:
         if column == "onset-motion correlation":
             ax.plot(list(rows), [row["the same, shuffled"]["mean"] for row in rows.values()], "s-", color="#E69F00",
                     markersize=4, label="other people's videos")  # fmt: skip
-            ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), fontsize="small")
+            ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), fontsize="small", frameon=True, framealpha=1,
+                      edgecolor="none")  # fmt: skip
         ax.set(title=column)
     away = np.array([row["frechet"] for row in rows.values()])
     axes[3].plot(list(rows), away / away[0], "o-", color="#0072B2")
