@@ -110,8 +110,6 @@ def track_beats(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     import librosa
 
     onsets, hop = onset_strength(audio, sample_rate, 100.0), round(sample_rate / 100)
-    if not onsets.any():
-        return np.zeros(0)
     found = librosa.beat.beat_track(
         onset_envelope=onsets, sr=sample_rate, hop_length=hop, bpm=tempo_of(onsets, 100.0), tightness=200, trim=False,
         units="time",
