@@ -92,7 +92,7 @@ evaluate-nano: setup
 # More than an hour; stopped and called again, it goes on where it was.
 experiments: setup
 	$(BIN)/python -m expotion_lite.experiments
-	$(BIN)/python -m expotion_lite.experiments --curve --clips 40
+	$(BIN)/python -m expotion_lite.experiments --curve --clips 200
 
 figures: setup browser
 	$(BIN)/python tools/figures.py

@@ -2,7 +2,7 @@
 
     >>> import expotion_lite as el
     >>> el.Settings(seed=7).guidance
-    3.0
+    2.0
 
 The names below are imported when they are first used, so that `import expotion_lite` is immediate.
 """

@@ -7,7 +7,7 @@ the tonic, but neither tempo nor mood, major or minor: these are left to the vid
 likelier; what music makes of that, "text only" shows.) Music and scores of each row are kept under `--folder`, so that
 a run that was interrupted goes on.
 
-    python -m expotion_lite.experiments --curve --clips 40
+    python -m expotion_lite.experiments --curve --clips 200
 
 does so for the row "face + motion" at rising visual guidance, for other people, who choose the default by it:
 `figures/guidance.json` and `figures/guidance.svg`.
@@ -132,8 +132,8 @@ _SCORED_BY = (
     "musicnn",
     "sampling",
 )
-MOST_FURTHER = 1.2  # from the band's music, by the Frechet distance, than music without a video may be
-CURVE = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # visual guidance
+MOST_FURTHER = 1.2  # from the band's music, by the Frechet distance, than music by text only may be
+CURVE = (0.0, 2.0, 4.0, 4.5, 5.0, 6.0, 8.0, 12.0)  # visual guidance
 
 
 @dataclass(frozen=True)
@@ -254,8 +254,9 @@ def run(
 
     Returns:
         `rows`: an arm's name -> column -> mean and 95% interval, with "frechet", the distance to the band's own music
-        in units of that of text only. `gains`: pairs of rows, see `COMPARED`. `controls`: an arm's name -> what is
-        held `AGAINST_OTHERS` -> its mean for other people's videos and how far it lies above that, with p.
+        in units of that of text only, which is `unit`; where there is no such row, `unit` is 1. `gains`: pairs of rows,
+        see `COMPARED`. `controls`: an arm's name -> what is held `AGAINST_OTHERS` -> its mean for other people's videos
+        and how far it lies above that, with p.
     """
     from .generation import load_musician
 
@@ -278,18 +279,20 @@ def run(
 def curve(n: int, settings: Settings, model: str, adapter: str, folder: Path) -> dict[float, dict]:
     """What visual guidance does: for each of `CURVE`, the row "face + motion" of `run`, and how far it is `above`.
 
-    `above` is that of the correlation, from `controls`. The people are those who choose, so that the default may be
-    chosen by it.
+    `above` is that of the correlation, from `controls`; "frechet" is in units of the row "text only" of the same
+    people. They are those who choose, so that the default may be chosen by it.
     """
-    told, seen = {}, tuple(arm for arm in ARMS if arm.name == "face + motion")
+    told, arms = {}, {arm.name: arm for arm in ARMS}
+    unseen = replace(settings, visual_guidance=0.0)
+    kept = kept_in(folder, model, adapter, unseen, n, CHOOSING)
+    unit = run(n, unseen, model, adapter, kept, (arms["text only"],), CHOOSING)["unit"]
     for scale in CURVE:
         print(f"visual guidance {scale:g}", file=sys.stderr, flush=True)
         at = replace(settings, visual_guidance=scale)
         kept = kept_in(folder, model, adapter, at, n, CHOOSING)
-        results = run(n, at, model, adapter, kept, seen, CHOOSING)
-        told[scale] = results["rows"]["face + motion"] | {
-            "above": results["controls"]["face + motion"]["onset-motion correlation"]
-        }
+        results = run(n, at, model, adapter, kept, (arms["face + motion"],), CHOOSING)
+        row, controls = results["rows"]["face + motion"], results["controls"]["face + motion"]
+        told[scale] = row | {"frechet": row["frechet"] / unit, "above": controls["onset-motion correlation"]}
     return told
 
 
@@ -310,6 +313,7 @@ def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarr
     }
     return {
         "rows": rows,
+        "unit": unit,
         "gains": [
             {"row": a, "against": b, "column": column,
              **gain_of(scores[a][column] - scores[b][column])}
@@ -412,7 +416,7 @@ def plot_curve(rows: dict[float, dict], path: Path) -> None:
     """Scores over visual guidance, and what it costs; a dotted line marks the default.
 
     A good default is where the beats have stopped gaining, and the music is no further from the band's than
-    `MOST_FURTHER` times music without video.
+    `MOST_FURTHER` times that by text only.
     """
     import matplotlib
 
@@ -429,11 +433,10 @@ def plot_curve(rows: dict[float, dict], path: Path) -> None:
             ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.3), fontsize="small", frameon=True, framealpha=1,
                       edgecolor="none")  # fmt: skip
         ax.set(title=column)
-    away = np.array([row["frechet"] for row in rows.values()])
-    axes[3].plot(list(rows), away / away[0], "o-", color="#0072B2")
+    axes[3].plot(list(rows), [row["frechet"] for row in rows.values()], "o-", color="#0072B2")
     axes[3].axhline(MOST_FURTHER, color="#E69F00", linestyle="--", label="limit")
     axes[3].legend(loc="lower right", fontsize="small")
-    axes[3].set(title="Frechet distance / that at 0")
+    axes[3].set(title="Frechet distance, text only = 1")
     for ax in axes:
         ax.axvline(Settings.visual_guidance, color="0.5", linestyle=":")
         ax.set(xlabel="visual guidance")

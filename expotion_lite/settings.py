@@ -41,7 +41,7 @@ class Settings:
 
     Example:
         >>> Settings(seed=7, guidance=4).to_json()
-        '{"seed": 7, "guidance": 4.0, "visual_guidance": 6.0, "temperature": 1.0, "top_k": 250}'
+        '{"seed": 7, "guidance": 4.0, "visual_guidance": 4.5, "temperature": 1.0, "top_k": 250}'
         >>> Settings.from_json(Settings(seed=7).to_json()) == Settings(seed=7)
         True
 
@@ -49,8 +49,8 @@ class Settings:
     """
 
     seed: int = 0
-    guidance: float = 3.0
-    visual_guidance: float = 6.0
+    guidance: float = 2.0
+    visual_guidance: float = 4.5
     temperature: float = 1.0
     top_k: int = 250
 

@@ -167,7 +167,7 @@ print("loudness (root mean square) before 4 s", round(before.std(), 3), "and aft
 # ## 6. Change one thing
 #
 # The same words, the same seed for everything that is left to chance, but the model may not look at her:
-# `visual_guidance=0`. (The take above had 6, the default; `guidance` is how strongly the words count, 3 by default.)
+# `visual_guidance=0`. (The take above had 4.5, the default; `guidance` is how strongly the words count, 2 by default.)
 #
 # **Predict:** what stays, what changes?
 

@@ -327,8 +327,9 @@ for gain in shown:
 # **Look** at the second list for whether two rows differ: the same people are in both, so each difference has a test of its own. Two
 # intervals that overlap say little about that. Nine pairs were tested, of which six are shown: so Bonferroni's p is nine times as large.
 #
-# **Explain.** Beats and tempo come mostly by way of the movement, loudness by way of both, and the mode, which these people show by smiling, by
-# way of the face: the rows without it are near one half, which is chance, and the band itself shows how much more there is to gain. Music
+# **Explain.** Beats, tempo and loudness come mostly by way of the movement, and the mode, which these people show by smiling, by way of
+# the face: the rows without it are near one half, which is chance. Of loudness the face alone tells something, too; whether it adds any
+# to what the movement tells, the list leaves open. The band itself shows how much more there is to gain. Music
 # for somebody else's video scores like music for nobody's, as it should; its tags suffer little, because the prompt is still the song's.
 # (But for the tempo: a style alone narrows it down, while with somebody else's video music goes at that person's.)
 # [All thirteen rows](../figures/results.md) tell more, such as what smoothing is worth.

@@ -121,11 +121,14 @@ def test_the_curve_of_guidance_is_drawn_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "stage_of", lambda *a: people.append(a[1:]) or stage_of(*a))
     command = ["--curve", "--clips", "3", "--folder", str(tmp_path / "kept"), "--output", str(tmp_path / "figures")]
     assert main(command) == 0
-    assert people == 2 * [(3, CHOOSING)], "who chooses a setting measures nothing"
+    assert people == 3 * [(3, CHOOSING)], "who chooses a setting measures nothing"
     told = json.loads((tmp_path / "figures" / "guidance.json").read_text())
     blind, seeing = told["rows"]["0.0"], told["rows"]["4.0"]
     assert blind["beat F-measure"]["mean"] != seeing["beat F-measure"]["mean"]
     assert {"mean", "95"} <= seeing["tag adherence"].keys()
+    arms = BY_NAME["text only"], BY_NAME["face + motion"]
+    both = run(3, Settings(visual_guidance=4.0), "nano", "bundled", tmp_path, arms, CHOOSING)["rows"]
+    assert seeing["frechet"] == pytest.approx(both["face + motion"]["frechet"]), "in units of text only"
     assert (tmp_path / "figures" / "guidance.svg").read_text().count("<svg") == 1
     monkeypatch.setattr(experiments, "make", None)  # nothing is made again
     assert main(command) == 0
