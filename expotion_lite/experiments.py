@@ -436,7 +436,7 @@ def plot_curve(rows: dict[float, dict], path: Path) -> None:
     axes[3].plot(list(rows), [row["frechet"] for row in rows.values()], "o-", color="#0072B2")
     axes[3].axhline(MOST_FURTHER, color="#E69F00", linestyle="--", label="limit")
     axes[3].legend(loc="lower right", fontsize="small")
-    axes[3].set(title="Frechet distance, text only = 1")
+    axes[3].set(title="Frechet / text only")
     for ax in axes:
         ax.axvline(Settings.visual_guidance, color="0.5", linestyle=":")
         ax.set(xlabel="visual guidance")

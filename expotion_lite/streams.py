@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,14 @@ class _Numbered(IterableDataset):
         return (self.make(i) for i in count(self.start + first, stride))
 
 
+def _leave_at_once(worker: int) -> None:
+    """Let a worker that is told to stop exit before Python is taken down around the thread that still sends tensors.
+
+    That thread is in the midst of torch then, where it cannot be ended: "terminate called", and the process is aborted.
+    """
+    atexit.register(os._exit, 0)
+
+
 def ahead(make: Callable[[int], T], workers: int = WORKERS) -> Callable[[int], T]:
     """Let worker processes make ahead what a training will ask for next.
 
@@ -47,7 +56,10 @@ def ahead(make: Callable[[int], T], workers: int = WORKERS) -> Callable[[int], T
         nonlocal source, expected
         if source is None:
             context = {"multiprocessing_context": "spawn", "prefetch_factor": 4} if workers else {}
-            source = iter(DataLoader(_Numbered(make, i), batch_size=None, num_workers=workers, **context))
+            loader = DataLoader(
+                _Numbered(make, i), batch_size=None, num_workers=workers, worker_init_fn=_leave_at_once, **context
+            )
+            source = iter(loader)
         elif i != expected:
             raise ValueError(f"Number {expected} comes next, not {i}.")
         expected = i + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import threading
@@ -324,6 +325,20 @@ def test_muon_steps_like_torchs_own(shape):
 def test_worker_processes_keep_the_order():
     numbers = ahead(partial(torch.add, torch.tensor(10)), workers=2)
     assert [int(numbers(i)) for i in range(3, 9)] == [13, 14, 15, 16, 17, 18]
+
+
+def many_tensors(i):
+    """So many that a worker is still sending them when it is told to stop."""
+    return [torch.full((2000,), i) for _ in range(300)]
+
+
+def test_workers_stop_quietly_while_they_send(capfd):
+    for _ in range(3):
+        numbers = ahead(many_tensors, workers=2)
+        assert all(tensor.eq(5).all() for tensor in numbers(5))
+        del numbers
+        gc.collect()  # which ends the workers
+    assert not capfd.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_named():
