@@ -67,7 +67,8 @@ class Arm:
         method: of smoothing, see `controls.extract_controls`.
         hidden: "expression" or "motion", if the model may not see it.
         noisy: whether the landmarks are. away: whether heads are turned away, so that no face is found.
-        sees: whether the video is shown at all; `adapted`: whether the adapter and LoRA are there.
+        visual_guidance: other than the settings'; 0 if the video is not shown at all.
+        adapted: whether the adapter and LoRA are there.
         others: whether another person's video is shown.
         played: whether it is the band's own music, encoded and decoded.
     """
@@ -77,15 +78,15 @@ class Arm:
     hidden: str = ""
     noisy: bool = False
     away: bool = False
-    sees: bool = True
+    visual_guidance: float | None = None
     adapted: bool = True
     others: bool = False
     played: bool = False
 
 
 ARMS = (
-    Arm("text only", adapted=False, sees=False),
-    Arm("LoRA without video", sees=False),
+    Arm("text only", adapted=False, visual_guidance=0.0),
+    Arm("LoRA without video", visual_guidance=0.0),
     Arm("face only", hidden="motion"),
     Arm("motion only", hidden="expression"),
     Arm("face + motion"),
@@ -195,8 +196,9 @@ def make(arm: Arm, stage: Stage, model: str, adapter: str, settings: Settings) -
     controls = stage.controls(arm.noisy, arm.method, arm.hidden, arm.away)
     if arm.others:
         controls = controls[1:] + controls[:1]
-    chosen = settings if arm.sees else replace(settings, visual_guidance=0.0)
-    return make_music(musician, stage.captions, controls, chosen)
+    if arm.visual_guidance is not None:
+        settings = replace(settings, visual_guidance=arm.visual_guidance)
+    return make_music(musician, stage.captions, controls, settings)
 
 
 def measure(audio: list[np.ndarray], sample_rate: int, stage: Stage, pulses: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -254,9 +256,8 @@ def run(
 
     Returns:
         `rows`: an arm's name -> column -> mean and 95% interval, with "frechet", the distance to the band's own music
-        in units of that of text only, which is `unit`; where there is no such row, `unit` is 1. `gains`: pairs of rows,
-        see `COMPARED`. `controls`: an arm's name -> what is held `AGAINST_OTHERS` -> its mean for other people's videos
-        and how far it lies above that, with p.
+        in units of that of text only. `gains`: pairs of rows, see `COMPARED`. `controls`: an arm's name -> what is
+        held `AGAINST_OTHERS` -> its mean for other people's videos and how far it lies above that, with p.
     """
     from .generation import load_musician
 
@@ -282,18 +283,15 @@ def curve(n: int, settings: Settings, model: str, adapter: str, folder: Path) ->
     `above` is that of the correlation, from `controls`; "frechet" is in units of the row "text only" of the same
     people. They are those who choose, so that the default may be chosen by it.
     """
-    told, arms = {}, {arm.name: arm for arm in ARMS}
-    unseen = replace(settings, visual_guidance=0.0)
-    kept = kept_in(folder, model, adapter, unseen, n, CHOOSING)
-    unit = run(n, unseen, model, adapter, kept, (arms["text only"],), CHOOSING)["unit"]
-    for scale in CURVE:
-        print(f"visual guidance {scale:g}", file=sys.stderr, flush=True)
-        at = replace(settings, visual_guidance=scale)
-        kept = kept_in(folder, model, adapter, at, n, CHOOSING)
-        results = run(n, at, model, adapter, kept, (arms["face + motion"],), CHOOSING)
-        row, controls = results["rows"]["face + motion"], results["controls"]["face + motion"]
-        told[scale] = row | {"frechet": row["frechet"] / unit, "above": controls["onset-motion correlation"]}
-    return told
+    arms = {arm.name: arm for arm in ARMS}
+    names = {scale: f"visual guidance {scale:g}" for scale in CURVE}
+    seeing = [replace(arms["face + motion"], name=name, visual_guidance=scale) for scale, name in names.items()]
+    kept = kept_in(folder, model, adapter, settings, n, CHOOSING)
+    results = run(n, settings, model, adapter, kept, (arms["text only"], *seeing), CHOOSING)
+    return {
+        scale: results["rows"][name] | {"above": results["controls"][name]["onset-motion correlation"]}
+        for scale, name in names.items()
+    }
 
 
 def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarray]) -> dict[str, dict]:
@@ -313,7 +311,6 @@ def summary_of(scores: dict[str, dict[str, np.ndarray]], own: dict[str, np.ndarr
     }
     return {
         "rows": rows,
-        "unit": unit,
         "gains": [
             {"row": a, "against": b, "column": column,
              **gain_of(scores[a][column] - scores[b][column])}
