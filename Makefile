@@ -80,19 +80,19 @@ notebooks: setup
 	$(BIN)/python tools/notebooks.py
 
 evaluate: setup
-	$(BIN)/python -m expotion_lite.evaluation --clips 52
+	$(BIN)/python -m expotion_lite.evaluation.alignment --clips 52
 
 # beside nano's first version, where the clone has the history that holds it
 evaluate-nano: setup
 	@mkdir -p runs/first_nano
 	@git archive $(FIRST_NANO):expotion_lite/assets/nano 2>/dev/null | tar -x -C runs/first_nano 2>/dev/null || true
-	$(BIN)/python -m expotion_lite.nano_evaluation \
+	$(BIN)/python -m expotion_lite.lab.nano_report \
 		$$(test -f runs/first_nano/model.safetensors && echo "--beside runs/first_nano")
 
 # More than an hour; stopped and called again, it goes on where it was.
 experiments: setup
-	$(BIN)/python -m expotion_lite.experiments
-	$(BIN)/python -m expotion_lite.experiments --curve --clips 200
+	$(BIN)/python -m expotion_lite.lab.ablations
+	$(BIN)/python -m expotion_lite.lab.ablations --curve --clips 200
 
 figures: setup browser
 	$(BIN)/python tools/figures.py

@@ -13,10 +13,10 @@ import time
 
 import torch
 
-from expotion_lite.decoding import StepDecoder
-from expotion_lite.musicgen import load
-from expotion_lite.sampling import Condition, encode_prompts, sample_codes
-from expotion_lite.settings import Settings
+from expotion_lite.musicgen.loading import load
+from expotion_lite.musicgen.sampling import Condition, encode_prompts, sample_codes
+from expotion_lite.musicgen.settings import Settings
+from expotion_lite.musicgen.step_decoder import StepDecoder
 
 PROMPT = "a fast happy techno piece with synth bass and drums"
 

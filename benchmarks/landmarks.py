@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from expotion_lite.landmarks import Landmarks, extract_landmarks, find_model
-from expotion_lite.tracking import muted
-from expotion_lite.video import Frame, write_video
+from expotion_lite.landmarks.extraction import Landmarks, extract_landmarks, find_model
+from expotion_lite.landmarks.tracking import muted
+from expotion_lite.video.reading import Frame
+from expotion_lite.video.writing import write_video
 
 
 def moving_photograph(size: tuple[int, int], count: int, frame_rate: float = 30.0) -> Iterator[Frame]:

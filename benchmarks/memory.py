@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from expotion_lite.assets import clip
-from expotion_lite.video import Frame, probe, read_frames, write_video
+from expotion_lite.assets import example_clip
+from expotion_lite.video.reading import Frame, probe, read_frames
+from expotion_lite.video.writing import write_video
 
 
 def peak_of(video: str) -> None:
@@ -46,9 +47,9 @@ def main() -> None:
         return peak_of(options.peak_of)
     with tempfile.TemporaryDirectory() as folder:
         long = Path(folder) / "long.mp4"
-        lengthen(clip(), options.seconds, long)
+        lengthen(example_clip(), options.seconds, long)
         peaks = {}
-        for name, video in (("10 s", clip()), (f"{options.seconds:g} s", long)):
+        for name, video in (("10 s", example_clip()), (f"{options.seconds:g} s", long)):
             run = subprocess.run(
                 [sys.executable, __file__, "--peak-of", str(video)], capture_output=True, text=True, check=True
             )

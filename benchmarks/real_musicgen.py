@@ -16,16 +16,17 @@ from pathlib import Path
 
 import torch
 
-from expotion_lite.musicgen import decode, load
-from expotion_lite.report_rows import peak_mb
-from expotion_lite.sampling import Condition, encode_prompts, sample_codes
-from expotion_lite.scale import stand_in
-from expotion_lite.settings import Settings
+from expotion_lite.course import stand_in
+from expotion_lite.lab.nano_report_rows import peak_mb
+from expotion_lite.musicgen.codes import decode
+from expotion_lite.musicgen.loading import load
+from expotion_lite.musicgen.sampling import Condition, encode_prompts, sample_codes
+from expotion_lite.musicgen.settings import Settings
 
 
 def peak_of(folder: str, dtype: str) -> None:
     """Load, play 2 s, and print the peak of this process's memory (MB) before and after playing."""
-    from expotion_lite.decoding import StepDecoder
+    from expotion_lite.musicgen.step_decoder import StepDecoder
 
     musicgen = load(folder, dtype=dtype)
     loaded = peak_mb()

@@ -16,10 +16,10 @@ import time
 
 import torch
 
-from expotion_lite import sampling
-from expotion_lite.decoding import StepDecoder
-from expotion_lite.musicgen import load
-from expotion_lite.settings import Settings
+from expotion_lite.musicgen import sampling
+from expotion_lite.musicgen.loading import load
+from expotion_lite.musicgen.settings import Settings
+from expotion_lite.musicgen.step_decoder import StepDecoder
 
 
 def main() -> None:

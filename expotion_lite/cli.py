@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from . import __version__
 from .errors import ExpotionError
-from .settings import MAX_PROMPT_WORDS, Settings, check_output, check_request, check_video
+from .musicgen.settings import MAX_PROMPT_WORDS, Settings
 
 PROGRAM = "expotion-lite"
 DEFAULTS = Settings()
@@ -41,7 +41,7 @@ a good start:
   {PROGRAM} generate me.mp4 --prompt "slow sad piano ballad" -o out.mp4
 
 then turn one knob at a time, with the same --seed, and listen:
-  --seed 7                     another musician, same brief: other notes, same style and same cues
+  --seed 7                     another pipeline, same brief: other notes, same style and same cues
   --visual-guidance 2          the music hangs more loosely on your movements (0: it does not see you)
   --guidance 5                 the music sticks more closely to your words (0: it does not read them)
   --temperature 0.7 --top-k 50 safer and steadier; 1.2 is wilder and may stumble
@@ -211,10 +211,12 @@ def run_generate(options: argparse.Namespace) -> None:
     settings = Settings(options.seed, options.guidance, options.visual_guidance, options.temperature, options.top_k)
     adapter = None if options.adapter == "none" else options.adapter
     files = {"output": options.output, "audio_output": options.audio, "overwrite": options.overwrite}
+    from .generation import check_request
+
     check_request(options.video, options.prompt, model=options.model, adapter=adapter, **files)
 
     from .generation import generate  # only now what takes seconds to import
-    from .musicgen import device_named
+    from .musicgen.loading import device_named
 
     take = generate(
         options.video,
@@ -242,7 +244,7 @@ def run_generate(options: argparse.Namespace) -> None:
 
 def run_studio(options: argparse.Namespace) -> None:
     """Carry out `expotion-lite studio`."""
-    from .serving import serve_studio
+    from .studio.server import serve_studio
 
     adapter = None if options.adapter == "none" else options.adapter
     code = serve_studio(options.recordings, model=options.model, adapter=adapter, port=options.port,
@@ -253,11 +255,11 @@ def run_studio(options: argparse.Namespace) -> None:
 
 def run_finetune(options: argparse.Namespace) -> None:
     """Carry out `expotion-lite finetune`."""
-    from .finetuning import SYNTHETIC, finetune_on
-    from .training import TrainingConfig
+    from .training.finetuning import SYNTHETIC, finetune
+    from .training.loop import TrainingConfig
 
     start = options.start or ("bundled" if options.model == "nano" and options.data != SYNTHETIC else "none")
-    trained = finetune_on(
+    trained = finetune(
         options.data,
         options.output,
         model=options.model,
@@ -284,11 +286,14 @@ def run_finetune(options: argparse.Namespace) -> None:
 
 def run_controls(options: argparse.Namespace) -> None:
     """Carry out `expotion-lite controls`."""
+    from .files import check_output
+    from .video.reading import check_video
+
     check_output(options.output, ".npz", source=options.video, overwrite=options.overwrite)
     info = check_video(options.video)
 
-    from .controls import extract_controls
-    from .landmarks import extract_landmarks
+    from .controls.extraction import extract_controls
+    from .landmarks.extraction import extract_landmarks
 
     landmarks = extract_landmarks(options.video, progress=not options.quiet).require_person()
     controls = extract_controls(landmarks, duration_s=info.duration_s)
@@ -308,7 +313,7 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="OUT.mp4", required=True, help="the video with its music")
     parser.add_argument("--audio", metavar="OUT.wav", help="also write the music alone")
 
-    model = parser.add_argument_group("the musician")
+    model = parser.add_argument_group("the pipeline")
     model.add_argument(
         "--model",
         default="nano",

@@ -7,13 +7,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from .errors import ExpotionError
 
 
-def check_writable(path: str | os.PathLike, overwrite: bool = False) -> Path:
+def check_writable(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     """Return `path` if a file may be written there, before any work is done for it.
 
     Raises:
@@ -40,7 +39,7 @@ def check_writable(path: str | os.PathLike, overwrite: bool = False) -> Path:
 
 
 @contextmanager
-def writing(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+def writing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place if the block ends well, remove it if not.
 
     Example:
@@ -79,13 +78,6 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-@cache
-def digest_of_code(*modules: str) -> str:
-    """Eight hexadecimal digits that tell these modules of this package from other versions of them."""
-    sources = [(Path(__file__).parent / f"{name}.py").read_bytes() for name in modules]
-    return hashlib.sha256(b"\0".join(sources)).hexdigest()[:8]
-
-
 def copy_files(source: Path, target: Path) -> None:
     """Put the files of one folder into another, over those of the same names: each one whole, weights last.
 
@@ -95,3 +87,18 @@ def copy_files(source: Path, target: Path) -> None:
     for file in sorted(files, key=lambda file: file.suffix == ".safetensors"):
         with writing(target / file.name, overwrite=True) as temporary:
             temporary.write_bytes(file.read_bytes())
+
+
+def check_output(path: str | os.PathLike[str], suffix: str, *, source: object = None, overwrite: bool = False) -> Path:
+    """Return an output path if it has the right ending, may be written, and is not the input itself.
+
+    Raises:
+        ExpotionError: one of these does not hold.
+    """
+    path = Path(path)
+    if path.suffix.lower() != suffix:
+        raise ExpotionError(f"The output {path} must end in {suffix}, for example {path.stem or 'out'}{suffix}.")
+    named = isinstance(source, (str, os.PathLike)) and os.path.exists(source) and os.path.exists(path)
+    if named and os.path.samefile(path, source):
+        raise ExpotionError(f"The output {path} is the input video itself; choose another name.")
+    return check_writable(path, overwrite)

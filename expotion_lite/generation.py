@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .containers import whole
 from .errors import Cancelled, ExpotionError
-from .files import writing
-from .settings import Settings, check_prompt, check_request
+from .files import check_output, writing
+from .musicgen.settings import Settings, check_adapter, check_prompt
+from .video.containers import whole
+from .video.reading import VideoInfo, check_video
 
 if TYPE_CHECKING:
-    from .adapter import AdapterConfig
-    from .controls import Controls
-    from .decoding import StepDecoder
-    from .landmarks import Landmarks
-    from .musicgen import MusicGen
+    from .controls.channels import Controls
+    from .landmarks.extraction import Landmarks
+    from .musicgen.adapter import AdapterConfig
+    from .musicgen.loading import MusicGen
+    from .musicgen.step_decoder import StepDecoder
 
 FADE_S = 0.03  # at the end, so that music that is cut off does not click
 
@@ -48,7 +49,7 @@ class Take:
     codes: np.ndarray
     controls: Controls
     landmarks: Landmarks
-    video: str | os.PathLike | bytes
+    video: str | os.PathLike[str] | bytes
     prompt: str
     settings: Settings
     unknown_words: tuple[str, ...] = ()
@@ -57,21 +58,21 @@ class Take:
         seconds = len(self.audio) / self.sample_rate
         return f"<Take: {seconds:.1f} s for {self.prompt!r}, {self.settings}>"
 
-    def save_video(self, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
+    def save_video(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the video with this music as mp4. Raises ExpotionError if that cannot be."""
-        from .video import mux_audio
+        from .video.writing import mux_audio
 
         return mux_audio(self.video, self.audio, self.sample_rate, path, overwrite=overwrite)
 
-    def save_audio(self, path: str | os.PathLike, *, overwrite: bool = False) -> Path:
+    def save_audio(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the music as a wav file. Raises ExpotionError if that cannot be."""
-        from .video import write_wav
+        from .video.writing import write_wav
 
         return write_wav(path, self.audio, self.sample_rate, overwrite=overwrite)
 
 
 @dataclass(frozen=True, eq=False)
-class Musician:
+class Pipeline:
     """A model that is ready to play, one piece at a time: with its adapter on, and folded into a decoder."""
 
     musicgen: MusicGen
@@ -81,21 +82,21 @@ class Musician:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def load_musician(
+def load_pipeline(
     model: str = "nano", adapter: str | None = "bundled", device: str = "cpu", dtype: str | None = None
-) -> Musician:
+) -> Pipeline:
     """Load a model and put an adapter on it; the last one is kept, so that the next take starts at once.
 
     Args:
-        model: see `expotion_lite.musicgen.load`.
+        model: see `expotion_lite.musicgen.loading.load`.
         adapter: "bundled" (it belongs to nano), a folder that fine-tuning wrote, or None: the model does not see.
         device: "cpu", "cuda", ...
-        dtype: see `expotion_lite.musicgen.load`.
+        dtype: see `expotion_lite.musicgen.loading.load`.
 
     Raises:
         ExpotionError: there is no such model or adapter, or they do not fit.
     """
-    from .adapter import BUNDLED
+    from .musicgen.adapter import BUNDLED
 
     if adapter == "bundled" and model != "nano":
         raise ExpotionError(
@@ -103,7 +104,7 @@ def load_musician(
             "or none (--adapter none, adapter=None) to play without seeing the video."
         )
     folder = str(BUNDLED) if adapter == "bundled" else adapter
-    return _load_musician(model, folder, device, dtype, tuple(_age(place) for place in (model, folder)))
+    return _load_pipeline(model, folder, device, dtype, tuple(_age(place) for place in (model, folder)))
 
 
 def _age(folder: str | None) -> tuple[int, ...]:
@@ -113,22 +114,22 @@ def _age(folder: str | None) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1)
-def _load_musician(model: str, folder: str | None, device: str, dtype: str | None, _: tuple) -> Musician:
-    from .adapter import load_adapter
-    from .decoding import StepDecoder
-    from .musicgen import load
+def _load_pipeline(model: str, folder: str | None, device: str, dtype: str | None, _: tuple) -> Pipeline:
+    from .musicgen.adapter import load_adapter
+    from .musicgen.loading import load
+    from .musicgen.step_decoder import StepDecoder
 
     musicgen = load(model, device=device, dtype=dtype)
     peft_model, config = load_adapter(musicgen, folder) if folder is not None else (None, None)
-    return Musician(musicgen, StepDecoder(musicgen.model.decoder), peft_model, config)
+    return Pipeline(musicgen, StepDecoder(musicgen.model.decoder), peft_model, config)
 
 
 def generate(
     video: Any,
     prompt: str,
     *,
-    output: str | os.PathLike | None = None,
-    audio_output: str | os.PathLike | None = None,
+    output: str | os.PathLike[str] | None = None,
+    audio_output: str | os.PathLike[str] | None = None,
     model: str = "nano",
     adapter: str | None = "bundled",
     device: str = "cpu",
@@ -179,19 +180,19 @@ def generate(
     info = check_request(
         video, prompt, output=output, audio_output=audio_output, model=model, adapter=adapter, overwrite=overwrite
     )
-    musician = load_musician(str(model), None if adapter is None else str(adapter), device, dtype)
+    pipeline = load_pipeline(str(model), None if adapter is None else str(adapter), device, dtype)
 
-    from .controls import extract_controls
-    from .landmarks import extract_landmarks
-    from .musicgen import respell, unknown_words
+    from .controls.extraction import extract_controls
+    from .landmarks.extraction import extract_landmarks
+    from .musicgen.prompts import respell, unknown_words
 
     landmarks = extract_landmarks(video, progress=progress, cancel=cancel).require_person()
-    controls = extract_controls(landmarks, frame_rate=musician.musicgen.frame_rate, duration_s=info.duration_s)
-    read = respell(musician.musicgen, check_prompt(prompt))
-    codes = play(musician, [read], [controls], settings, progress=progress, cancel=cancel)[0]
-    audio = finish(to_audio(musician.musicgen, codes), musician.musicgen.sample_rate, info.duration_s)
-    take = Take(audio, musician.musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings,
-                unknown_words(musician.musicgen, prompt))  # fmt: skip
+    controls = extract_controls(landmarks, frame_rate=pipeline.musicgen.frame_rate, duration_s=info.duration_s)
+    read = respell(pipeline.musicgen, check_prompt(prompt))
+    codes = generate_codes(pipeline, [read], [controls], settings, progress=progress, cancel=cancel)[0]
+    audio = fit_to_duration(to_audio(pipeline.musicgen, codes), pipeline.musicgen.sample_rate, info.duration_s)
+    take = Take(audio, pipeline.musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings,
+                unknown_words(pipeline.musicgen, prompt))  # fmt: skip
     with ExitStack() as both:  # neither file appears before both are whole
         if output is not None:
             take.save_video(both.enter_context(writing(output, overwrite)), overwrite=True)
@@ -200,8 +201,8 @@ def generate(
     return take
 
 
-def play(
-    musician: Musician,
+def generate_codes(
+    pipeline: Pipeline,
     prompts: list[str],
     controls: list[Controls],
     settings: Settings,
@@ -218,49 +219,49 @@ def play(
     import torch
     from tqdm.auto import tqdm
 
-    from .adapter import embed_controls
-    from .sampling import Condition, encode_prompts, sample_codes
+    from .musicgen.adapter import embed_controls
+    from .musicgen.sampling import Condition, encode_prompts, sample_codes
 
     visual = None
-    if musician.config is not None:
-        values = torch.from_numpy(np.stack([c.select(musician.config.channels).values for c in controls]))
+    if pipeline.config is not None:
+        values = torch.from_numpy(np.stack([c.select(pipeline.config.channels).values for c in controls]))
         with torch.inference_mode():
-            visual = embed_controls(musician.peft_model, values)
-    text, mask = encode_prompts(musician.musicgen, prompts)
+            visual = embed_controls(pipeline.peft_model, values)
+    text, mask = encode_prompts(pipeline.musicgen, prompts)
     n_frames = len(controls[0].values)
     with (
-        _turn(musician, cancel),
+        _turn(pipeline, cancel),
         tqdm(total=n_frames, desc="music", unit="frame", disable=not progress, leave=False) as bar,
     ):
         report = lambda done: bar.update(done - bar.n)  # noqa: E731
         condition = Condition(text, mask, visual)
         codes = sample_codes(
-            musician.musicgen, musician.decoder, condition, n_frames, settings, progress=report, cancel=cancel
+            pipeline.musicgen, pipeline.decoder, condition, n_frames, settings, progress=report, cancel=cancel
         )
     return codes.cpu().numpy()
 
 
 @contextmanager
-def _turn(musician: Musician, cancel: threading.Event | None) -> Iterator[None]:
+def _turn(pipeline: Pipeline, cancel: threading.Event | None) -> Iterator[None]:
     """Wait until nobody else plays, or for `cancel`."""
-    while not musician.lock.acquire(timeout=0.1):
+    while not pipeline.lock.acquire(timeout=0.1):
         if cancel is not None and cancel.is_set():
             raise Cancelled("Stopped while other music was being made; ask again for this.")
     try:
         yield
     finally:
-        musician.lock.release()
+        pipeline.lock.release()
 
 
-def sing(
+def generate_from_text(
     musicgen: MusicGen, prompts: list[str], duration_s: float, *, batch: int = 20, **settings: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Music for N prompts without a video, `batch` at a time. Returns (audio (N, samples), codes (N, K, T))."""
     import torch
 
-    from .decoding import StepDecoder
-    from .musicgen import decode
-    from .sampling import Condition, encode_prompts, sample_codes
+    from .musicgen.codes import decode
+    from .musicgen.sampling import Condition, encode_prompts, sample_codes
+    from .musicgen.step_decoder import StepDecoder
 
     decoder, codes = StepDecoder(musicgen.model.decoder), []
     for i in range(0, len(prompts), batch):
@@ -275,14 +276,14 @@ def to_audio(musicgen: MusicGen, codes: np.ndarray) -> np.ndarray:
     """Codes (K, T) to audio (N,) float32."""
     import torch
 
-    from .musicgen import decode
+    from .musicgen.codes import decode
 
     if codes.shape[-1] == 0:
         return np.zeros(0, np.float32)
     return decode(musicgen, torch.from_numpy(codes)[None])[0].numpy()
 
 
-def finish(audio: np.ndarray, sample_rate: int, duration_s: float) -> np.ndarray:
+def fit_to_duration(audio: np.ndarray, sample_rate: int, duration_s: float) -> np.ndarray:
     """Bring music to the video's length (cut, or silence added), fade its end and keep it from clipping.
 
     audio: (N,) float32. Returns (round(duration_s * sample_rate),) float32 within -1..1.
@@ -293,3 +294,39 @@ def finish(audio: np.ndarray, sample_rate: int, duration_s: float) -> np.ndarray
     fade = min(n, round(FADE_S * sample_rate))
     out[n - fade : n] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     return out / max(1.0, float(np.abs(out).max()) / 0.99)
+
+
+def check_request(
+    video: Any,
+    prompt: str,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    audio_output: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] = "nano",
+    adapter: str | os.PathLike[str] | None = "bundled",
+    overwrite: bool = False,
+) -> VideoInfo:
+    """Check everything about a request that can be checked in a moment, and return the video's facts.
+
+    Args:
+        video: a path, bytes or a binary file.
+        prompt: what the music should be like.
+        output: the .mp4 to write, or None.
+        audio_output: the .wav to write, or None.
+        model: see `expotion_lite.musicgen.loading.load`.
+        adapter: `"bundled"`, a folder, or None.
+        overwrite: whether existing outputs may be replaced.
+
+    Raises:
+        ExpotionError: the first thing found that would fail later.
+    """
+    from .musicgen.loading import model_folder
+
+    check_prompt(prompt)
+    model_folder(model)
+    check_adapter(adapter)
+    if output is not None:
+        check_output(output, ".mp4", source=video, overwrite=overwrite)
+    if audio_output is not None:
+        check_output(audio_output, ".wav", source=video, overwrite=overwrite)
+    return check_video(video)

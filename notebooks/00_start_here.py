@@ -41,15 +41,14 @@ import numpy as np
 from IPython.display import Audio, Video
 
 import expotion_lite as el
-from expotion_lite import plots
-from expotion_lite.assets import clip
-from expotion_lite.exercises import check
+from expotion_lite import example_clip, plots
+from expotion_lite.course import check
 
 # %% [markdown]
 # ## 1. Somebody moves
 
 # %%
-video = clip()  # later: the path of your own, such as "me.mp4"
+video = example_clip()  # later: the path of your own, such as "me.mp4"
 Video(video, embed=True, width=320)
 
 # %%
@@ -196,8 +195,8 @@ for ax, each, name in [(axes[0], take, "first take"), (axes[1], other, f"changed
 # other music. Such a comparison is called a *control experiment*, which has nothing to do with the curves called controls.
 
 # %%
+from expotion_lite import metrics
 from expotion_lite.data import synthetic_pair
-from expotion_lite.metrics import onset_motion_correlation, onset_strength
 
 strangers = [synthetic_pair(n, n, facts.duration_s)[1] for n in range(20)]
 
@@ -205,8 +204,8 @@ strangers = [synthetic_pair(n, n, facts.duration_s)[1] for n in range(20)]
 # %%
 def fit(take, controls):
     """How well the beginnings of the take's notes fit the turns of somebody's motion, -1 to 1."""
-    onsets = onset_strength(take.audio, take.sample_rate)
-    return onset_motion_correlation(onsets, controls["pulse"], max_lag_s=0.1)
+    onsets = metrics.onset_strength(take.audio, take.sample_rate)
+    return metrics.onset_motion_correlation(onsets, controls["pulse"], max_lag_s=0.1)
 
 
 # %%

@@ -41,12 +41,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import expotion_lite as el
-from expotion_lite import plots
-from expotion_lite.assets import clip
-from expotion_lite.exercises import check
+from expotion_lite import example_clip, plots
+from expotion_lite.course import check
 from expotion_lite.landmarks import BLENDSHAPES
-from expotion_lite.performer import bundled_performance
-from expotion_lite.puppet import render_frames
+from expotion_lite.synthetic import bundled_performance, render_frames
 
 # %% [markdown]
 # ## 1. A picture has a time
@@ -55,7 +53,7 @@ from expotion_lite.puppet import render_frames
 # make such a recording out of the bundled clip: each picture comes up to 20 ms late, and one in ten is lost.
 
 # %%
-frames = list(el.read_frames(clip()))
+frames = list(el.read_frames(example_clip()))
 rng = np.random.default_rng(0)
 kept = [frame for frame in frames if frame.time_s == 0 or rng.random() > 0.1]
 uneven = [el.Frame(frame.image, frame.time_s + 0.02 * rng.random()) for frame in kept]
@@ -97,8 +95,8 @@ _ = ax.set(xlabel="time (s)", ylabel="counted too early (ms)", title="What count
 # rotation, and 33 points of the body.
 
 # %%
-landmarks = el.extract_landmarks(clip(), progress=False)
-figure = plots.plot_landmark_strip(clip(), landmarks, 3)
+landmarks = el.extract_landmarks(example_clip(), progress=False)
+figure = plots.plot_landmark_strip(example_clip(), landmarks, 3)
 
 # %%
 landmarks.face.shape, landmarks.blendshapes.shape, landmarks.head_pose.shape, landmarks.body.shape

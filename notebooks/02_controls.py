@@ -39,9 +39,9 @@ import numpy as np
 
 import expotion_lite as el
 from expotion_lite import plots
-from expotion_lite.exercises import check
-from expotion_lite.performer import Performance, draw_performer, to_landmarks
-from expotion_lite.smoothing import moving_average, savitzky_golay
+from expotion_lite.controls import moving_average, savitzky_golay
+from expotion_lite.course import check
+from expotion_lite.synthetic import Performance, draw_performer, to_landmarks
 
 # %% [markdown]
 # ## 1. Somebody who does one thing at a time
@@ -366,7 +366,7 @@ check(fastest, lambda: len(fastest) == 5 and fastest[2] > fastest[0] / 2 > faste
 #
 # - Savitzky and Golay 1964, Smoothing and differentiation of data by simplified least squares procedures. Analytical Chemistry 36.
 # - Lugaresi et al. 2019, [MediaPipe](https://arxiv.org/abs/1906.08172): where the points come from.
-# - `expotion_lite/controls.py`: every channel with its unit and its floor.
+# - `expotion_lite/controls/extraction.py`: every channel with its unit and its floor.
 #
 # ## Next
 #

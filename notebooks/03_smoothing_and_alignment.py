@@ -38,8 +38,8 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from expotion_lite.exercises import check
-from expotion_lite.smoothing import fill_gaps, frame_times, one_euro, resample, smooth
+from expotion_lite.controls import fill_gaps, frame_times, one_euro, resample, smooth
+from expotion_lite.course import check
 
 # %% [markdown]
 # ## 1. A movement that we know

@@ -40,12 +40,21 @@ import torch
 from IPython.display import Audio, display
 
 import expotion_lite as el
-from expotion_lite import band
-from expotion_lite.decoding import StepDecoder
-from expotion_lite.exercises import check
-from expotion_lite.musicgen import decode, delay, encode, undelay
+from expotion_lite.course import check
+from expotion_lite.musicgen import (
+    Condition,
+    StepDecoder,
+    choose,
+    decode,
+    delay,
+    encode,
+    encode_prompts,
+    guidance_rows,
+    sample_codes,
+    undelay,
+)
 from expotion_lite.plots import plot_spectrogram
-from expotion_lite.sampling import Condition, choose, encode_prompts, guidance_rows, sample_codes
+from expotion_lite.synthetic import band
 
 # %% [markdown]
 # ## 1. From samples to vectors
@@ -490,7 +499,7 @@ check(weights, lambda: weights == guidance_rows(settings, has_video=True) and su
 # - Fan et al. 2018, [Hierarchical neural story generation](https://arxiv.org/abs/1805.04833): top-k.
 # - Holtzman et al. 2019, [The curious case of neural text degeneration](https://arxiv.org/abs/1904.09751): why not the likeliest.
 # - Ho and Salimans 2022, [Classifier-free diffusion guidance](https://arxiv.org/abs/2207.12598).
-# - `expotion_lite/musicgen.py`, `decoding.py` and `sampling.py`: the same for many pieces at once and for any length.
+# - `expotion_lite/musicgen/loading.py`, `decoding.py` and `sampling.py`: the same for many pieces at once and for any length.
 #
 # ## Next
 #

@@ -47,13 +47,12 @@ from IPython.display import Audio
 
 # %%
 import expotion_lite as el
-from expotion_lite import band, data, plots
-from expotion_lite.assets import clip
-from expotion_lite.exercises import check
+from expotion_lite import data, example_clip, plots
+from expotion_lite.course import check
+from expotion_lite.data import RecordedFolder
 from expotion_lite.files import digest_of
 from expotion_lite.musicgen import encode, model_folder
-from expotion_lite.performer import draw_performer, perform, to_landmarks
-from expotion_lite.recordings import RecordedFolder
+from expotion_lite.synthetic import band, draw_performer, perform, to_landmarks
 
 # %% [markdown]
 # ## 1. One example
@@ -365,7 +364,7 @@ assert cache_key(settings) == cache_key(turned) != cache_key(changed)
 # %%
 place = tempfile.TemporaryDirectory()
 films = Path(place.name) / "recordings"
-silent = el.write_video(Path(place.name) / "silent.mp4", islice(el.read_frames(clip()), 100))
+silent = el.write_video(Path(place.name) / "silent.mp4", islice(el.read_frames(example_clip()), 100))
 for name in ("anna", "ben"):
     (films / name).mkdir(parents=True)
     el.mux_audio(silent, audio[: 4 * musicgen.sample_rate], musicgen.sample_rate, films / name / "song.mp4")
@@ -473,7 +472,7 @@ check(plan, lambda: all(map(twice, np.array(plan).T)) and sum(map(len, data.spli
 # - Izzati, Li and Xia 2025, [Expotion](https://arxiv.org/abs/2507.04955): a data set of people who react to music.
 # - Geirhos et al. 2020, [Shortcut learning in deep neural networks](https://arxiv.org/abs/2004.07780).
 # - Kapoor and Narayanan 2022, [Leakage and the reproducibility crisis in ML-based science](https://arxiv.org/abs/2207.07048).
-# - `expotion_lite/data.py`, `performer.py`, `captions.py` and `recordings.py`.
+# - `expotion_lite/data/examples.py`, `performer.py`, `captions.py` and `recordings.py`.
 #
 # ## Next
 #

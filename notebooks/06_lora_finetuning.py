@@ -51,10 +51,18 @@ from torch.nn import functional as F
 
 # %%
 import expotion_lite as el
-from expotion_lite import adapter, data, evaluation, training
-from expotion_lite.exercises import check
-from expotion_lite.generation import load_musician, play, to_audio
-from expotion_lite.musicgen import IGNORED, inputs_and_labels
+from expotion_lite import data, evaluation, generate_codes, load_pipeline, to_audio, training
+from expotion_lite.course import check
+from expotion_lite.musicgen import (
+    IGNORED,
+    AdapterConfig,
+    attach,
+    conditioned,
+    embed_controls,
+    inputs_and_labels,
+    save_adapter,
+    to_steps,
+)
 from expotion_lite.plots import plot_onsets, pulse_times
 
 torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # half the cores for the training, half for you
@@ -102,7 +110,7 @@ config = training.TrainingConfig(hours=2 / 60, batch=4, lr=5e-4, adapter_lr=4e-3
 
 def learn(folder):
     """A fresh nano learns to watch; its log and its best adapter are kept in the folder."""
-    return training.finetune(
+    return training.train_adapter(
         el.load("nano"), train.select(channels), held_out.select(channels), folder, config, progress=None
     )
 
@@ -143,7 +151,7 @@ class LoRA(nn.Module):
 # **Predict:** what does a fresh one change? And at its first training step, with *B* = 0, which gets a gradient: *A*, *B*, both, neither?
 
 # %%
-bundled = load_musician()  # nano, with the adapter that comes along
+bundled = load_pipeline()  # nano, with the adapter that comes along
 theirs = bundled.musicgen.model.decoder.model.decoder.layers[0].fc1  # a layer of PEFT's, already trained
 mine = LoRA(theirs.base_layer, bundled.config.rank, bundled.config.alpha)
 x = torch.randn(10, theirs.in_features, generator=torch.Generator().manual_seed(0))
@@ -162,7 +170,7 @@ assert torch.allclose(mine(x), theirs(x), atol=1e-4)  # PEFT computes the same
 
 # %%
 width = musicgen.model.decoder.config.hidden_size
-watcher = adapter.attach(el.load("nano"), adapter.AdapterConfig(channels, width))
+watcher = attach(el.load("nano"), AdapterConfig(channels, width))
 trained = {name: p.numel() for name, p in watcher.named_parameters() if p.requires_grad}
 lora = sum(size for name, size in trained.items() if "lora_" in name)
 everything = sum(p.numel() for p in musicgen.model.parameters())
@@ -229,8 +237,8 @@ _ = ax.set(xlabel="time from the bump (s)", ylabel="change of the output")
 def ask(model, batch):
     """Logits of a batch, (B * K, S, V), with its video."""
     inputs, labels = inputs_and_labels(batch.codes, musicgen.pad)
-    visual = adapter.to_steps(adapter.embed_controls(model, batch.controls), labels.shape[2])
-    with adapter.conditioned(model, visual):
+    visual = to_steps(embed_controls(model, batch.controls), labels.shape[2])
+    with conditioned(model, visual):
         return model(input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs).logits
 
 
@@ -379,9 +387,9 @@ so_far()
 # %%
 assert job.done(), "It is still learning. Wait half a minute, then run this cell and those after it."
 model, description = job.result()
-adapter.save_adapter(model, description, "out/my_adapter")
+save_adapter(model, description, "out/my_adapter")
 print({file.name: f"{file.stat().st_size / 1e3:,.1f} kB" for file in Path("out/my_adapter").iterdir()})
-yours = load_musician("nano", "out/my_adapter")  # a fresh nano, and what was saved
+yours = load_pipeline("nano", "out/my_adapter")  # a fresh nano, and what was saved
 with torch.no_grad():
     assert torch.allclose(ask(yours.peft_model, batch), ask(model, batch), atol=1e-5)
 
@@ -398,7 +406,7 @@ models, gaps = {"untrained": watcher, "yours": yours.peft_model, "bundled": bund
 for name, each in models.items():
     seen = held_out.select(bundled.config.channels if name == "bundled" else channels)
     with torch.no_grad():
-        added = adapter.embed_controls(each, torch.from_numpy(seen.controls)).norm(dim=-1).mean()
+        added = embed_controls(each, torch.from_numpy(seen.controls)).norm(dim=-1).mean()
         losses = training.held_out_losses(each, musicgen, seen)
     gaps[name] = losses["loss_shuffled"] - losses["loss"]
     print(f"{name:10} another's video costs {gaps[name]:+.4f}; vectors added are {added:.2f} long")
@@ -413,10 +421,10 @@ rate = musicgen.sample_rate
 _, people, prompts = evaluation.held_out(1, 5.0)
 loud = el.Settings(visual_guidance=8.0)
 figure, axes = plt.subplots(3, 1, figsize=(8, 5), sharex=True)
-for ax, (name, musician) in zip(
-    axes, {"untrained": load_musician("nano", None), "yours": yours, "bundled": bundled}.items(), strict=True
+for ax, (name, pipeline) in zip(
+    axes, {"untrained": load_pipeline("nano", None), "yours": yours, "bundled": bundled}.items(), strict=True
 ):
-    made = to_audio(musicgen, play(musician, prompts, people, loud)[0])
+    made = to_audio(musicgen, generate_codes(pipeline, prompts, people, loud)[0])
     plot_onsets(made, rate, marks=pulse_times(people[0]), ax=ax).set_title(name)
     ax.label_outer()
     display(Audio(made, rate=rate))
@@ -431,7 +439,7 @@ for ax, (name, musician) in zip(
 # ## Exercises
 #
 # **1. How large?** Write the number of LoRA's parameters as a function of its rank, from the shapes of nano's layers;
-# `adapter.LORA_TARGETS` names those in `musicgen.model.decoder` that get one. *Target: at rank 16 the number that PEFT has, `lora`;
+# `el.musicgen.LORA_TARGETS` names those in `musicgen.model.decoder` that get one. *Target: at rank 16 the number that PEFT has, `lora`;
 # at rank 4 a quarter of it.*
 
 # %%
@@ -445,7 +453,7 @@ check(lora_size, lambda: lora_size(16) == lora == 4 * lora_size(4))
 # ```python
 # def lora_size(r):
 #     named = musicgen.model.decoder.named_modules()
-#     layers = [layer for name, layer in named if name.split(".")[-1] in adapter.LORA_TARGETS]
+#     layers = [layer for name, layer in named if name.split(".")[-1] in el.musicgen.LORA_TARGETS]
 #     return sum(r * (layer.in_features + layer.out_features) for layer in layers)
 #
 #
@@ -521,7 +529,7 @@ check(shares, lambda: all(abs(shares[w, p] - chance[w] * chance[p]) < 0.005 for 
 # - Ho and Salimans 2022, [Classifier-free guidance](https://arxiv.org/abs/2207.12598): why conditions are dropped.
 # - Bowman et al. 2016, [Generating sentences from a continuous space](https://arxiv.org/abs/1511.06349): word dropout, which hides the past.
 # - Izzati, Li and Xia 2025, [Expotion](https://arxiv.org/abs/2507.04955): fine-tuning MusicGen to follow a video.
-# - `expotion_lite/adapter.py` and `training.py`; [PEFT](https://github.com/huggingface/peft).
+# - `expotion_lite/musicgen/adapter.py` and `training.py`; [PEFT](https://github.com/huggingface/peft).
 #
 # ## Next
 #

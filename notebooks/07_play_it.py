@@ -41,11 +41,10 @@ import numpy as np
 from IPython.display import Audio, Video, display
 
 import expotion_lite as el
-from expotion_lite import plots
-from expotion_lite.exercises import check
-from expotion_lite.metrics import onset_motion_correlation, onset_strength
-from expotion_lite.session import Session, matched
-from expotion_lite.steering import GROUPS, Steering, beats_curve, group_of
+from expotion_lite import metrics, plots
+from expotion_lite.controls import GROUPS, Steering, beats_curve, group_of
+from expotion_lite.course import check
+from expotion_lite.studio import Session, matched
 
 # %% [markdown]
 # ## 1. A gesture without a camera
@@ -83,7 +82,7 @@ ax = plots.plot_controls(nodder.controls, ["pulse", "head_pitch", "head_pitch_ve
 # brings a frame's last codebook late. After how many steps of the model can the first half second, 25 frames, be heard?
 
 # %%
-musicgen = session.musician().musicgen  # loads the model; the clock below should not count that
+musicgen = session.pipeline().musicgen  # loads the model; the clock below should not count that
 prompt, arrived, chunks = "energetic rock with guitar, bass and drums", [], []
 
 
@@ -159,8 +158,8 @@ _ = widgets.interact(play_along, frames_a_second=rates, lead_s=(0.0, 6.0, 0.25))
 # %%
 def fits(take, controls):
     """How well the beginnings of notes go with a person's pulse, -1 to 1, when one may be shifted by 0.3 s."""
-    onsets = onset_strength(take.audio, take.sample_rate)
-    return onset_motion_correlation(onsets, controls["pulse"])
+    onsets = metrics.onset_strength(take.audio, take.sample_rate)
+    return metrics.onset_motion_correlation(onsets, controls["pulse"])
 
 
 blind = session.generate(nodder, prompt, settings=el.Settings(visual_guidance=0.0))
@@ -254,7 +253,7 @@ assert np.array_equal(again.take.codes, kept.take.codes)
 # 3. Under *Swap the person*, invite a stranger, and press Generate again. Then *Listen blind* to both takes: does hers fit you less?
 
 # %%
-from expotion_lite.widgets import Studio
+from expotion_lite.studio import Studio
 
 studio = Studio("recordings")
 studio
@@ -378,7 +377,7 @@ check((enough, expected), lambda: abs(enough - expected) < 0.02 and runs_dry(eno
 # - Izzati, Li and Xia 2025, [Expotion](https://arxiv.org/abs/2507.04955): the idea that this library teaches.
 # - Copet et al. 2023, [Simple and controllable music generation](https://arxiv.org/abs/2306.05284): MusicGen and its delay pattern.
 # - Brooks, Holynski and Efros 2023, [InstructPix2Pix](https://arxiv.org/abs/2211.09800): guidance by two conditions.
-# - `expotion_lite/session.py`, `streaming.py`, `steering.py`: what the buttons call.
+# - `expotion_lite/studio/session.py`, `streaming.py`, `steering.py`: what the buttons call.
 #
 # ## Next
 #

@@ -44,11 +44,9 @@ from IPython.display import Audio, Markdown, Video, display
 from scipy.stats import binom, binomtest
 
 import expotion_lite as el
-from expotion_lite import evaluation, metrics
-from expotion_lite.assets import clip
-from expotion_lite.exercises import check
-from expotion_lite.generation import finish, load_musician, play, to_audio
-from expotion_lite.session import matched
+from expotion_lite import evaluation, example_clip, fit_to_duration, generate_codes, load_pipeline, metrics, to_audio
+from expotion_lite.course import check
+from expotion_lite.studio import matched
 
 # %% [markdown]
 # ## 1. Beats that meet
@@ -110,13 +108,13 @@ _ = figure.legend(loc="outside upper center", ncols=4)
 # tempo, never the song, whose beats are the truth to compare with.
 
 # %%
-musician = load_musician()
-musicgen, n_people = musician.musicgen, 10
+pipeline = load_pipeline()
+musicgen, n_people = pipeline.musicgen, 10
 rate = musicgen.sample_rate
 pieces, controls, captions = evaluation.held_out(n_people, 8.0)
 
 # %%
-music = evaluation.make_music(musician, captions, controls, el.Settings(), progress=False)
+music = evaluation.make_music(pipeline, captions, controls, el.Settings(), progress=False)
 print(captions[0])
 Audio(music[0], rate=rate)
 
@@ -343,15 +341,15 @@ for gain in shown:
 # **Predict:** how many of three must be right before you believe yourself?
 
 # %%
-video, n_pairs = clip(), 3
+video, n_pairs = example_clip(), 3
 seconds = el.probe(video).duration_s
 her = el.extract_controls(el.extract_landmarks(video, progress=False), duration_s=seconds)
 
 # %%
 _, strangers, _ = evaluation.held_out(n_pairs, seconds, first=n_people)
 prompts = ["happy rock with guitar, bass and drums", "techno with synth lead and drums", "funk with bass and drums"]
-codes = play(musician, prompts * 2, [her] * n_pairs + strangers, el.Settings())
-takes = [finish(to_audio(musicgen, each), rate, seconds) for each in codes]
+codes = generate_codes(pipeline, prompts * 2, [her] * n_pairs + strangers, el.Settings())
+takes = [fit_to_duration(to_audio(musicgen, each), rate, seconds) for each in codes]
 
 # %%
 hers_is_a = np.random.default_rng(8).random(n_pairs) < 0.5  # do not print it
@@ -450,7 +448,7 @@ check(blind, lambda: len(blind) == n_people and np.mean(blind) < difference.mean
 #
 # ```python
 # cannot_see = el.Settings(visual_guidance=0.0)
-# unseeing = evaluation.make_music(musician, captions, controls, cannot_see, progress=False)
+# unseeing = evaluation.make_music(pipeline, captions, controls, cannot_see, progress=False)
 # blind_table = evaluation.score(unseeing, rate, pieces, controls)["beat F-measure"]
 # blind = np.subtract(*metrics.against_others(blind_table))
 # print(blind.mean(), metrics.bootstrap_interval(blind), flip_test(blind, all_signs(n_people)))
@@ -525,7 +523,7 @@ check(handed_out, lambda: len(set(handed_out)) > 100 and abs(np.mean(handed_out)
 # - Fisher 1935, The design of experiments. Efron 1979, Bootstrap methods: another look at the jackknife. Annals of Statistics 7.
 # - Hurlbert 1984, Pseudoreplication and the design of ecological field experiments. Ecological Monographs 54.
 # - Gelman and Loken 2014, The statistical crisis in science. American Scientist 102: forking paths.
-# - `expotion_lite/metrics.py`, `evaluation.py` and `experiments.py`.
+# - `expotion_lite/evaluation/metrics.py`, `evaluation.py` and `experiments.py`.
 #
 # ## Next
 #

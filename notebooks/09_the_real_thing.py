@@ -49,17 +49,16 @@ from IPython.display import Audio
 
 # %%
 import expotion_lite as el
-from expotion_lite import band, data, plots, training
-from expotion_lite.exercises import check
-from expotion_lite.generation import load_musician
+from expotion_lite import data, load_pipeline, plots, training
+from expotion_lite.course import check, held_gb, shortest_s, stand_in
 from expotion_lite.musicgen import encode
-from expotion_lite.scale import held_gb, shortest_s, stand_in
+from expotion_lite.synthetic import band
 
 # %% [markdown]
 # ## 1. Which model?
 #
 # The last line of this section chooses: with a GPU the real one. The stand-in follows the published descriptions of its three parts: a
-# T5 that reads words, EnCodec at 32 kHz, and a decoder (`expotion_lite/scale.py`). Its weights, 1.2 GB, are random.
+# T5 that reads words, EnCodec at 32 kHz, and a decoder (`expotion_lite/musicgen/stand_in.py`). Its weights, 1.2 GB, are random.
 
 # %%
 place = tempfile.TemporaryDirectory()
@@ -136,8 +135,7 @@ for dtype, steps in bound.items():
     print(f"{dtype}: at most {steps:.0f} steps a second, 10 s of music (503 steps) in {503 / steps:.0f} s or more")
 
 # %%
-from expotion_lite.decoding import StepDecoder
-from expotion_lite.sampling import encode_prompts
+from expotion_lite.musicgen import StepDecoder, encode_prompts
 
 
 def steps_a_second(musicgen, n):
@@ -195,7 +193,7 @@ musicgen = el.load(name, device=device)
 # time, keeps controls and codes, and deletes the video. Here a tiny replica with synthetic people has to do.
 
 # %%
-from expotion_lite.performer import draw_performer, perform, render_frames
+from expotion_lite.synthetic import draw_performer, perform, render_frames
 
 films = Path(place.name) / "films"
 
@@ -218,7 +216,7 @@ _ = (films / "captions.csv").write_text(table)
 print(table)
 
 # %%
-from expotion_lite.human_music_moves import HumanMusicMoves
+from expotion_lite.data import HumanMusicMoves
 
 short = replace(musicgen, window=100)  # frames; MusicGen's own window is 30 s
 moves = HumanMusicMoves(films, kept=films / ".expotion-lite").examples(short)
@@ -242,7 +240,7 @@ print("codes", moves.codes.shape, "controls", moves.controls.shape, "held out", 
 train, held_out = (replace(e, codes=e.codes[..., :50], controls=e.controls[:, :50]) for e in (train, held_out))
 config = training.TrainingConfig(max_steps=2, batch=1, gradient_checkpointing=True)
 adapter = Path(place.name) / "training"
-peft_model, description = training.finetune(musicgen, train, held_out, adapter, config, progress=True)
+peft_model, description = training.train_adapter(musicgen, train, held_out, adapter, config, progress=True)
 
 # %%
 rank = description.rank
@@ -307,12 +305,12 @@ assert abs(a_frame[True] / formula - 1) < 0.4  # the adapter and some small thin
 # %%
 musicgen = short = peft_model = batch = None
 print(f"without a model: {held_gb(device):.1f} GB")
-musician = load_musician(name, str(adapter / "adapter"), device)
+pipeline = load_pipeline(name, str(adapter / "adapter"), device)
 
 # %%
-from expotion_lite.assets import clip
+from expotion_lite import example_clip
 
-first = el.write_video(Path(place.name) / "first.mp4", islice(el.read_frames(clip()), 25))
+first = el.write_video(Path(place.name) / "first.mp4", islice(el.read_frames(example_clip()), 25))
 take = el.generate(first, "happy rock", model=name, adapter=str(adapter / "adapter"), device=device)
 assert take.codes.shape == (codebooks, 50) and np.isfinite(take.audio).all()
 plots.plot_spectrogram(take.audio, take.sample_rate).set_title("a second of music, or of noise")
@@ -488,7 +486,7 @@ check((large_gb, fastest), lambda: 6 < large_gb < 7 and 60 < fastest < 70)
 # - Chen et al. 2016, [Training deep nets with sublinear memory cost](https://arxiv.org/abs/1604.06174): gradient checkpointing.
 # - Pope et al. 2022, [Efficiently scaling transformer inference](https://arxiv.org/abs/2211.05102): reading weights as the bound.
 # - Izzati, Li and Xia 2025, [Expotion](https://arxiv.org/abs/2507.04955).
-# - `expotion_lite/decoding.py`, `training.py`, `human_music_moves.py`; `benchmarks/real_musicgen.py`.
+# - `expotion_lite/musicgen/step_decoder.py`, `training.py`, `human_music_moves.py`; `benchmarks/real_musicgen.py`.
 #
 # ## Next
 #

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from expotion_lite.landmarks import BLENDSHAPES, Landmarks
+from expotion_lite.landmarks.extraction import BLENDSHAPES, Landmarks
 
 # Places on the face in eye distances from between the eyes (x to the image's right, y down), by face mesh number.
 FACE = {33: (-0.5, 0.0), 263: (0.5, 0.0), 133: (-0.18, 0.02), 362: (0.18, 0.02), 234: (-0.75, 0.2), 454: (0.75, 0.2)}

@@ -15,9 +15,10 @@ import pytest
 
 from expotion_lite import __version__, cli
 from expotion_lite.files import writing
-from expotion_lite.instruments import INSTRUMENTS
-from expotion_lite.styles import STYLES
-from expotion_lite.video import Frame, write_video, write_wav
+from expotion_lite.synthetic.instruments import INSTRUMENTS
+from expotion_lite.synthetic.styles import STYLES
+from expotion_lite.video.reading import Frame
+from expotion_lite.video.writing import write_video, write_wav
 
 
 @pytest.fixture(scope="session")

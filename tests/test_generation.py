@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from media import make_video
 
-from expotion_lite.assets import clip
+from expotion_lite.assets import example_clip
 from expotion_lite.cli import main
-from expotion_lite.data import synthetic_pair
+from expotion_lite.data.synthetic import synthetic_pair
 from expotion_lite.errors import Cancelled, ExpotionError
-from expotion_lite.generation import finish, generate, load_musician, play, to_audio
-from expotion_lite.metrics import level_curve, onset_strength
-from expotion_lite.settings import Settings
-from expotion_lite.video import probe, read_audio, read_frames, write_video
+from expotion_lite.evaluation.metrics import level_curve, onset_strength
+from expotion_lite.generation import fit_to_duration, generate, generate_codes, load_pipeline, to_audio
+from expotion_lite.musicgen.settings import Settings
+from expotion_lite.video.reading import probe, read_audio, read_frames
+from expotion_lite.video.writing import write_video
 
 PROMPT = "steady rock with guitar, bass and drums"
 
@@ -25,7 +26,7 @@ PROMPT = "steady rock with guitar, bass and drums"
 def short_clip(tmp_path_factory):
     """The first 2 s of the bundled clip."""
     path = tmp_path_factory.mktemp("clip") / "short.mp4"
-    return write_video(path, islice(read_frames(clip()), 50))
+    return write_video(path, islice(read_frames(example_clip()), 50))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_the_command_gives_the_video_its_music(short_clip, take, tmp_path, capsy
 
 
 def test_what_is_made_is_music_and_no_silence_noise_or_drone(take):
-    from expotion_lite.metrics import onset_strength
+    from expotion_lite.evaluation.metrics import onset_strength
 
     assert take.audio.shape == (2 * take.sample_rate,) and np.abs(take.audio).max() <= 1
     spectrum = np.abs(np.fft.rfft(take.audio * np.hanning(len(take.audio)))) ** 2
@@ -60,10 +61,10 @@ def test_what_is_made_is_music_and_no_silence_noise_or_drone(take):
 
 
 def test_the_adapter_is_at_work_and_can_be_turned_off(short_clip, take):
-    musician = load_musician()
-    blind = play(musician, [PROMPT], [take.controls], Settings(seed=1, visual_guidance=0.0))[0]
+    pipeline = load_pipeline()
+    blind = generate_codes(pipeline, [PROMPT], [take.controls], Settings(seed=1, visual_guidance=0.0))[0]
     assert not np.array_equal(blind, take.codes)
-    other = play(musician, [PROMPT], [take.controls], Settings(seed=2))[0]
+    other = generate_codes(pipeline, [PROMPT], [take.controls], Settings(seed=2))[0]
     assert not np.array_equal(other, take.codes)
 
 
@@ -96,9 +97,9 @@ def test_cancelled_before_the_music_there_is_nothing_to_keep(short_clip, tmp_pat
 
 def test_finish_cuts_or_fills_fades_and_never_clips():
     loud = np.full(1000, 2.0, np.float32)
-    assert finish(loud, 1000, 0.5).shape == (500,) and finish(loud, 1000, 1.5).shape == (1500,)
-    assert np.abs(finish(loud, 1000, 0.5)).max() < 1.0
-    assert finish(loud, 1000, 0.5)[-1] == 0 and not finish(loud, 1000, 1.5)[1000:].any()
+    assert fit_to_duration(loud, 1000, 0.5).shape == (500,) and fit_to_duration(loud, 1000, 1.5).shape == (1500,)
+    assert np.abs(fit_to_duration(loud, 1000, 0.5)).max() < 1.0
+    assert fit_to_duration(loud, 1000, 0.5)[-1] == 0 and not fit_to_duration(loud, 1000, 1.5)[1000:].any()
 
 
 def test_the_bundled_adapter_belongs_to_nano(short_clip):
@@ -124,7 +125,7 @@ def test_nobody_or_hardly_anybody_in_the_video(short_clip, seen, tmp_path, capsy
 def test_tiny_pictures_and_a_single_frame(tmp_path, capsys):
     for name, video in {
         "tiny": make_video(tmp_path / "tiny.mp4", size=(8, 8)),
-        "single": write_video(tmp_path / "single.mp4", islice(read_frames(clip()), 1)),
+        "single": write_video(tmp_path / "single.mp4", islice(read_frames(example_clip()), 1)),
     }.items():
         assert main(["generate", str(video), "--prompt", PROMPT, "-o", str(tmp_path / "o.mp4"), "--quiet"]) == 2, name
         assert capsys.readouterr().err.count("\n") == 1
@@ -144,7 +145,7 @@ def test_if_one_output_fails_neither_is_there(short_clip, tmp_path, monkeypatch)
     def full(*_, **__):
         raise ExpotionError("The disk is full.")
 
-    monkeypatch.setattr("expotion_lite.video.write_wav", full)
+    monkeypatch.setattr("expotion_lite.video.writing.write_wav", full)
     files = {"output": tmp_path / "o.mp4", "audio_output": tmp_path / "o.wav"}
     with pytest.raises(ExpotionError, match="full"):
         generate(short_clip, PROMPT, progress=False, **files)
@@ -152,19 +153,19 @@ def test_if_one_output_fails_neither_is_there(short_clip, tmp_path, monkeypatch)
 
 
 def test_waiting_for_other_music_can_be_cancelled():
-    musician, cancel = load_musician(), threading.Event()
+    pipeline, cancel = load_pipeline(), threading.Event()
     cancel.set()
     controls = synthetic_pair(9_100, 9_100, 1.0)[1]
-    with musician.lock, pytest.raises(Cancelled, match="other music"):
-        play(musician, [PROMPT], [controls], Settings(), cancel=cancel)
-    assert not musician.lock.locked()
+    with pipeline.lock, pytest.raises(Cancelled, match="other music"):
+        generate_codes(pipeline, [PROMPT], [controls], Settings(), cancel=cancel)
+    assert not pipeline.lock.locked()
 
 
 def test_a_minute_of_music_has_no_seams():
     """Where one window ends and the next goes on there is no click, no jump in level and no crowd of new notes."""
-    musician = load_musician()
-    musicgen, (piece, controls) = musician.musicgen, synthetic_pair(9_100, 9_100, 60.0)
-    codes = play(musician, [f"{piece.style} with {piece.instruments[0]}"], [controls], Settings(seed=1))
+    pipeline = load_pipeline()
+    musicgen, (piece, controls) = pipeline.musicgen, synthetic_pair(9_100, 9_100, 60.0)
+    codes = generate_codes(pipeline, [f"{piece.style} with {piece.instruments[0]}"], [controls], Settings(seed=1))
     assert codes.shape == (1, musicgen.n_codebooks, 3000)
     audio, rate = to_audio(musicgen, codes[0]), musicgen.sample_rate
     seams = np.arange(musicgen.window, 3000, musicgen.window // 2)

@@ -34,7 +34,7 @@ FIRST_CELL = """\
 import runpy, sys, types
 sys.modules["google.colab"] = types.ModuleType("google.colab")
 runpy.run_path(sys.argv[1], run_name="__main__")
-import expotion_lite.widgets
+import expotion_lite.studio.page
 print("works in", __import__("os").getcwd())
 """
 
@@ -64,7 +64,7 @@ def main(folder: Path) -> None:
     print("replaced:", replaced or "nothing")
     if replaced.keys() & COLAB.keys():
         sys.exit("Colab's own packages must stay.")
-    tests = [str(python), "-m", "pytest", "-q", "-o", "filterwarnings=default", "tests/test_widgets.py"]
+    tests = [str(python), "-m", "pytest", "-q", "-o", "filterwarnings=default", "tests/studio/test_page.py"]
     subprocess.run([*tests, "-p", "no:cacheprovider"], check=True, cwd=ROOT)
     print(f"Python {sys.version.split()[0]},", ", ".join(f"{name} {after[name]}" for name in [*COLAB, *BESIDE]))
 

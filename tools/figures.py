@@ -5,8 +5,8 @@
 `take` is made from the bundled clip with the defaults; `landmarks` shows what was seen in it; `prompts` shows what the
 model makes of five prompts without a video; `training` has a panel for each stage in the given logs; `codec` shows what
 a codec keeps of four pieces; `studio` photographs the studio in Chromium, while it is tested;
-`alignment` (`make evaluate`), `rendered` (`python -m expotion_lite.rendered`), `results` and `guidance` (`make
-experiments`) are drawn from the .json that these commands wrote. Without names, those for which all is given.
+`alignment` (`make evaluate`), `rendered` (`python -m expotion_lite.lab.landmark_survival`), `results` and `guidance`
+(`make experiments`) are drawn from the .json that these commands wrote. Without names, those for which all is given.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ def main() -> None:
 def plot_take(model: str, adapter: str) -> Figure:
     """The bundled clip with the defaults."""
     import expotion_lite as el
-    from expotion_lite import plots
-    from expotion_lite.assets import clip
+    from expotion_lite.assets import example_clip
+    from expotion_lite.plots import curves as plots
 
-    figure = plots.plot_take(el.generate(clip(), PROMPT, model=model, adapter=adapter))
+    figure = plots.plot_take(el.generate(example_clip(), PROMPT, model=model, adapter=adapter))
     figure.set_size_inches(6.5, 6.2)  # smaller, so that its letters are larger: readable at half the page's width
     return figure
 
@@ -87,10 +87,10 @@ def plot_take(model: str, adapter: str) -> Figure:
 def plot_landmarks() -> Figure:
     """Four moments of the bundled clip."""
     import expotion_lite as el
-    from expotion_lite import plots
-    from expotion_lite.assets import clip
+    from expotion_lite.assets import example_clip
+    from expotion_lite.plots import curves as plots
 
-    return plots.plot_landmark_strip(clip(), el.extract_landmarks(clip()), 4)
+    return plots.plot_landmark_strip(example_clip(), el.extract_landmarks(example_clip()), 4)
 
 
 def plot_log(paths: list[Path]) -> Figure:
@@ -100,7 +100,7 @@ def plot_log(paths: list[Path]) -> Figure:
     """
     import matplotlib.pyplot as plt
 
-    from expotion_lite import plots
+    from expotion_lite.plots import curves as plots
 
     lines = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
     lines = [{k: v for k, v in line.items() if (line["stage"], k) != ("adapter", "loss")} for line in lines]
@@ -119,9 +119,9 @@ def plot_codec(folder: Path) -> Figure:
     """Held-out pieces of four styles, as the band plays them and as the codec gives them back."""
     import matplotlib.pyplot as plt
 
-    from expotion_lite import plots
-    from expotion_lite.judges import corpus
-    from expotion_lite.nano_evaluation import FIRST, codec_alone
+    from expotion_lite.lab.judges import corpus
+    from expotion_lite.lab.nano_report import FIRST, codec_alone
+    from expotion_lite.plots import curves as plots
 
     musicgen = codec_alone(folder)
     figure, axes = plt.subplots(len(STYLES), 2, figsize=(10, 2.1 * len(STYLES)), sharex=True)
@@ -140,10 +140,10 @@ def plot_prompts(model: str) -> Figure:
     """What a model makes of the prompts that it was sampled with while it was trained."""
     import matplotlib.pyplot as plt
 
-    from expotion_lite import plots
     from expotion_lite.generation import sing
-    from expotion_lite.language_training import PIECE_S, SAMPLED
-    from expotion_lite.musicgen import load
+    from expotion_lite.lab.language_training import PIECE_S, SAMPLED
+    from expotion_lite.musicgen.loading import load
+    from expotion_lite.plots import curves as plots
 
     musicgen = load(model)
     audio, _ = sing(musicgen, list(SAMPLED), PIECE_S)
@@ -156,7 +156,9 @@ def plot_prompts(model: str) -> Figure:
 
 def plot_measured(name: str, folder: Path) -> None:
     """Draw a measurement anew from its numbers."""
-    from expotion_lite import evaluation, experiments, rendered
+    from expotion_lite.evaluation import alignment as evaluation
+    from expotion_lite.lab import ablations as experiments
+    from expotion_lite.lab import landmark_survival as rendered
 
     found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     path = folder / f"{name}.svg"

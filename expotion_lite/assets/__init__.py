@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def clip() -> Path:
+def example_clip() -> Path:
     """Return the path of the bundled clip: 10 s of a synthetic performer, without sound (see clip/README.md).
 
     Example:
-        >>> clip().name
+        >>> example_clip().name
         'performer.mp4'
 
     Notebook: notebooks/00_start_here

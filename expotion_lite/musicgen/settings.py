@@ -1,0 +1,151 @@
+"""What a person may turn when generating, and the checks that come before any expensive work."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ExpotionError, short_repr
+
+if TYPE_CHECKING:
+    pass
+MAX_GUIDANCE = 20.0
+MAX_TEMPERATURE = 5.0
+MAX_PROMPT_WORDS = 200
+MAX_PROMPT_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample: the same settings, weights, video and prompt give the same music on the same machine.
+
+    Guidance follows the two-condition form of classifier-free guidance (Brooks et al. 2023, InstructPix2Pix, eq. 3):
+    `logits = l(none) + guidance * (l(text) - l(none)) + visual_guidance * (l(text, video) - l(text))`.
+
+    Attributes:
+        seed: 0 to 2**32 - 1. Another seed is another improvisation.
+        guidance: 0 to 20, no unit: how strongly the text prompt counts. 0 ignores it, 1 takes the model as it is.
+        visual_guidance: 0 to 20, no unit: how strongly the person in the video counts. 0 ignores the video.
+        temperature: above 0, up to 5: how daring. Below 1 is safer and more repetitive, above 1 wilder.
+        top_k: 1 or more: how many of the likeliest sounds are drawn from at each step. 1 always takes the likeliest.
+
+    Raises:
+        ExpotionError: a value is not a number or outside its range.
+
+    Example:
+        >>> Settings(seed=7, guidance=4).to_json()
+        '{"seed": 7, "guidance": 4.0, "visual_guidance": 4.5, "temperature": 1.0, "top_k": 250}'
+        >>> Settings.from_json(Settings(seed=7).to_json()) == Settings(seed=7)
+        True
+
+    Notebook: notebooks/00_start_here
+    """
+
+    seed: int = 0
+    guidance: float = 2.0
+    visual_guidance: float = 4.5
+    temperature: float = 1.0
+    top_k: int = 250
+
+    def __post_init__(self) -> None:
+        checked = {
+            "seed": _whole("seed", self.seed, 0, 2**32 - 1),
+            "guidance": _number("guidance", self.guidance, 0.0, MAX_GUIDANCE),
+            "visual_guidance": _number("visual_guidance", self.visual_guidance, 0.0, MAX_GUIDANCE),
+            "temperature": _number("temperature", self.temperature, 0.0, MAX_TEMPERATURE, above=True),
+            "top_k": _whole("top_k", self.top_k, 1, None),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def to_json(self) -> str:
+        """Return the settings as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """Read what `to_json` wrote; what is left out keeps its default.
+
+        Raises:
+            ExpotionError: not a JSON object, an unknown name, or a value outside its range.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ExpotionError(
+                f"These settings are not JSON ({error}); write them with Settings.to_json()."
+            ) from error
+        known = [field.name for field in fields(cls)]
+        if not isinstance(values, dict):
+            raise ExpotionError(f"Settings are a JSON object with any of {', '.join(known)}; got {short_repr(values)}.")
+        if unknown := sorted(values.keys() - set(known)):
+            raise ExpotionError(f"Unknown setting {unknown[0]!r}; the settings are {', '.join(known)}.")
+        return cls(**values)
+
+
+def check_prompt(prompt: str) -> str:
+    """Return the prompt with its white space tidied.
+
+    A prompt is a caption of a sentence or three; a text encoder reads a few hundred pieces of words and nothing after
+    them, so a longer one is refused rather than cut without a word.
+
+    Raises:
+        ExpotionError: not a string, empty, or over 200 words or 2,000 characters.
+
+    Example:
+        >>> check_prompt("  slow piano,\\n soft strings ")
+        'slow piano, soft strings'
+    """
+    if not isinstance(prompt, str):
+        raise ExpotionError(f"The prompt is a text such as 'slow piano with soft strings'; got {short_repr(prompt)}.")
+    words = "".join(letter if letter.isprintable() else " " for letter in prompt).split()
+    text = " ".join(words)
+    if not text:
+        raise ExpotionError("The prompt is empty; describe the music, for example 'slow piano with soft strings'.")
+    if len(words) > MAX_PROMPT_WORDS or len(text) > MAX_PROMPT_CHARACTERS:
+        raise ExpotionError(
+            f"The prompt has {len(words):,} words and {len(text):,} characters; say it in at most "
+            f"{MAX_PROMPT_WORDS} words and {MAX_PROMPT_CHARACTERS:,} characters (one to three sentences work best)."
+        )
+    return text
+
+
+def check_adapter(adapter: str | os.PathLike[str] | None) -> None:
+    """Check that an adapter is `"bundled"`, None (no adapter), or a folder.
+
+    Raises:
+        ExpotionError: it is neither, or the folder does not exist.
+    """
+    if adapter is None or adapter == "bundled":
+        return
+    if not isinstance(adapter, (str, os.PathLike)) or not Path(adapter).is_dir():
+        raise ExpotionError(f"No adapter folder {short_repr(adapter)}; name the folder that fine-tuning wrote.")
+
+
+def _number(name: str, value: Any, low: float, high: float, *, above: bool = False) -> float:
+    """Return `value` as a float in `low`..`high` (above `low` if `above`)."""
+    allowed = f"{'above ' if above else ''}{low:g} to {high:g}"
+    try:
+        number = float("nan") if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (low <= number <= high) or (above and number == low):
+        raise ExpotionError(f"{name} is {short_repr(value)}; choose a number, {allowed}.")
+    return number
+
+
+def _whole(name: str, value: Any, low: int, high: int | None) -> int:
+    """Return `value` as an int in `low`..`high`, or from `low` up if `high` is None."""
+    allowed = f"{low} or more" if high is None else f"{low} to {high}"
+    try:
+        number = low - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = low - 1
+    if number < low or (high is not None and number > high):
+        raise ExpotionError(f"{name} is {short_repr(value)}; choose a whole number, {allowed}.")
+    return number

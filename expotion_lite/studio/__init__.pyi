@@ -1,0 +1,9 @@
+from .blind_test import ListeningTest as ListeningTest
+from .browser import Curve as Curve
+from .browser import Recorder as Recorder
+from .browser import Sound as Sound
+from .browser import Timeline as Timeline
+from .page import Studio as Studio
+from .session import Session as Session
+from .session import matched as matched
+from .sources import Source as Source

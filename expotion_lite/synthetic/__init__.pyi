@@ -1,0 +1,11 @@
+from . import band as band
+from .camera import to_landmarks as to_landmarks
+from .people import Performance as Performance
+from .people import Performer as Performer
+from .people import draw_performer as draw_performer
+from .performer import bundled_performance as bundled_performance
+from .performer import perform as perform
+from .photograph import render_frames as render_frames
+from .pieces import Note as Note
+from .pieces import Piece as Piece
+from .styles import STYLES as STYLES

@@ -1,0 +1,10 @@
+from .finetuning import Trained as Trained
+from .finetuning import finetune as finetune
+from .loop import Batch as Batch
+from .loop import TrainingConfig as TrainingConfig
+from .loop import collate as collate
+from .loop import held_out_losses as held_out_losses
+from .loop import hide_past as hide_past
+from .loop import hide_some as hide_some
+from .loop import loss_of as loss_of
+from .loop import train_adapter as train_adapter

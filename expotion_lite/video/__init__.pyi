@@ -1,0 +1,11 @@
+from .containers import Source as Source
+from .demuxing import SMALLEST_SIDE as SMALLEST_SIDE
+from .demuxing import VideoInfo as VideoInfo
+from .reading import Frame as Frame
+from .reading import check_video as check_video
+from .reading import probe as probe
+from .reading import read_audio as read_audio
+from .reading import read_frames as read_frames
+from .writing import mux_audio as mux_audio
+from .writing import write_video as write_video
+from .writing import write_wav as write_wav

@@ -1,0 +1,32 @@
+"""The bundled weights give the same codes for one seed, whatever is rearranged around them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from expotion_lite import Pipeline, Settings, generate_codes, load
+from expotion_lite.data import synthetic_pair
+from expotion_lite.musicgen import BUNDLED, StepDecoder, load_adapter
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    """Nano and its adapter in float64, in which processors differ too little to change a code that is drawn."""
+    musicgen = load("nano")
+    musicgen.model.double()
+    peft_model, config = load_adapter(musicgen, BUNDLED)
+    peft_model.double()
+    return Pipeline(musicgen, StepDecoder(musicgen.model.decoder), peft_model, config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("visual_guidance", "expected"), [(0.0, "419a6ffe22f67527"), (4.5, "a2fe55d6bfa3fce6")])
+def test_three_seconds_of_music_are_the_recorded_ones(pipeline, visual_guidance, expected):
+    """Recorded with the weights of nano and its adapter that lie in `assets`; new weights give new ones."""
+    _, controls = synthetic_pair(2_000, 2_000, 3.0)
+    settings = Settings(seed=7, guidance=2.0, visual_guidance=visual_guidance)
+    codes = generate_codes(pipeline, ["happy rock with guitar, bass and drums"], [controls], settings)[0]
+    assert codes.shape == (4, 150)
+    assert hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest()[:16] == expected
