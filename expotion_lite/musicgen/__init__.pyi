@@ -1,5 +1,5 @@
-from .adapter import LORA_TARGETS as LORA_TARGETS
 from .adapter import BUNDLED as BUNDLED
+from .adapter import LORA_TARGETS as LORA_TARGETS
 from .adapter import AdapterConfig as AdapterConfig
 from .adapter import VisualAdapter as VisualAdapter
 from .adapter import attach as attach
