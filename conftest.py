@@ -1,4 +1,4 @@
-"""Two test files at a time do not get into each other's way; notebooks run by nbmake do not stall at widgets."""
+"""Settings for test processes that run in parallel, and a fix for notebooks that nbmake runs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import contextlib
 import os
 from pathlib import Path
 
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # set by pytest-xdist; what follows notebooks' kernels inherit
-    # One thread for each of two processes on two cores. And librosa's functions are compiled by numba into a cache,
-    # which two processes that write it at once break: each has its own.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # set by pytest-xdist; the kernels of notebooks inherit the rest
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
+    # numba compiles librosa's functions into a cache, which two processes damage if both write to it.
     os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parent / ".pytest_cache" / f"numba-{worker}")
 
-with contextlib.suppress(ImportError):  # the notebook extra may be missing
+with contextlib.suppress(ImportError):  # the extra "notebooks" may be missing
     from nbclient.output_widget import OutputWidget
 
-    # What a cell shows inside a widget (`interact`) nbclient also sends back to the kernel, over the very socket at
-    # which it waits for the cell's end; then it may miss the end and wait until the cell's time is up
-    # (jupyter/nbclient#312). Nothing here reads what comes back.
+    # nbclient sends the output of a widget (`interact`) back to the kernel, on the socket on which it waits for the
+    # end of the cell. It may then miss the end and wait until the time is up (jupyter/nbclient#312). No test needs
+    # that output in the kernel.
     OutputWidget.sync_state = lambda self: None

@@ -1,10 +1,10 @@
-"""How fast landmarks are found, against the loop one would write first: decode, then face, then body, frame by frame.
+"""Speed of landmark extraction, against a plain loop: decode, then face, then body, frame by frame.
 
-Both ways get the same video and the same models in VIDEO mode, and run in turns, so that whatever else the machine does
-meets both; the ratio is taken within each pair. Times include loading the models.
+Both ways get the same video and the same models in VIDEO mode. They run in turns, so that other load on the machine
+affects both; the ratio is computed within each pair. Times include loading the models.
 
     python benchmarks/landmarks.py                      # a clip of a moving photograph, at two sizes
-    python benchmarks/landmarks.py --video my_clip.mp4  # your own
+    python benchmarks/landmarks.py --video my_clip.mp4  # your own clip
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from expotion_lite.landmarks.extraction import Landmarks, extract_landmarks, find_model
-from expotion_lite.landmarks.tracking import muted
+from expotion_lite.landmarks.extraction import Landmarks, extract_landmarks
+from expotion_lite.landmarks.landmarker import muted
+from expotion_lite.landmarks.model_files import find_model
 from expotion_lite.video.reading import Frame
 from expotion_lite.video.writing import write_video
 
 
 def moving_photograph(size: tuple[int, int], count: int, frame_rate: float = 30.0) -> Iterator[Frame]:
-    """Yield pictures of NASA's astronaut, who sways and nods a little."""
+    """Yield frames of a portrait (scikit-image's astronaut) that sways and nods a little."""
     import cv2
     from skimage.data import astronaut
 
@@ -39,7 +40,7 @@ def moving_photograph(size: tuple[int, int], count: int, frame_rate: float = 30.
 
 
 def naive(video: Path) -> tuple[np.ndarray, np.ndarray]:
-    """One thing after the other, on the full frames: (T, 478, 3) face points and (T, 33, 4) body points."""
+    """Find face points (T, 478, 3) and body points (T, 33, 4) in a plain loop over the full frames."""
     import av
     import mediapipe as mp
     from mediapipe.tasks.python import vision
@@ -76,12 +77,12 @@ def naive(video: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(video: Path) -> Landmarks:
-    """The library's way."""
+    """Extract landmarks with the library."""
     return extract_landmarks(video, progress=False)
 
 
 def clocked(work: Callable[[Path], object], video: Path) -> tuple[object, float, float]:
-    """Return what `work` returns, and its seconds of wall time and of CPU time."""
+    """Return the result of `work`, and its wall time and CPU time in seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
     result = work(video)
     return result, time.perf_counter() - wall, time.process_time() - cpu
@@ -89,7 +90,7 @@ def clocked(work: Callable[[Path], object], video: Path) -> tuple[object, float,
 
 def compare(video: Path, label: str, repeats: int) -> float:
     """Run both ways in turns, print a line each, and return the median ratio of their frame rates."""
-    ours(video)  # once for the imports and the disk
+    ours(video)  # warm up: imports and disk
     walls, cpus = np.zeros((repeats, 2)), np.zeros((repeats, 2))
     for repeat in range(repeats):
         for way in (0, 1) if repeat % 2 == 0 else (1, 0):

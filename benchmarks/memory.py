@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--seconds 300]
 
-Each runs in a process of its own; the figure is the ratio of the two peaks of resident memory.
+Each runs in its own process, on the CPU; the result is the ratio of the two peaks of resident memory.
 """
 
 from __future__ import annotations
@@ -22,23 +22,27 @@ from expotion_lite.video.writing import write_video
 
 
 def peak_of(video: str) -> None:
-    """Generate for a video and print the peak of this process's memory (MB) and the seconds it took."""
+    """Generate music for a video, and print this process's peak memory (MB) and the seconds it took."""
     from expotion_lite.generation import generate
 
     began = time.perf_counter()
-    generate(video, "steady rock with guitar, bass and drums", progress=False)
+    generate(video, "steady rock with guitar, bass and drums", device="cpu", progress=False)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.perf_counter() - began)
 
 
 def lengthen(source: Path, seconds: float, path: Path) -> None:
-    """Play a clip again and again until it lasts `seconds`."""
+    """Write a clip that repeats `source` until it lasts `seconds`."""
     length = probe(source).duration_s
-    turns = itertools.count()
-    frames = (Frame(f.image, f.time_s + turn * length) for turn in turns for f in read_frames(source))
-    write_video(path, itertools.takewhile(lambda f: f.time_s < seconds, frames))
+    frames = (
+        Frame(frame.image, frame.time_s + repeat * length)
+        for repeat in itertools.count()
+        for frame in read_frames(source)
+    )
+    write_video(path, itertools.takewhile(lambda frame: frame.time_s < seconds, frames))
 
 
 def main() -> None:
+    """Measure from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)

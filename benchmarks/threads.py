@@ -1,9 +1,9 @@
-"""Sampling by one thread against sampling by two, on a quiet machine and beside a busy process.
+"""Sampling with one thread against two, alone and beside a busy process.
 
     python benchmarks/threads.py [--seconds 5] [--pairs 5]
 
-A small model's products are short, and two threads wait for one another after each. The two ways take turns in one
-process; the figure is the ratio.
+A small model's matrix products are short, and two threads wait for each other after each. Both ways run in turns in one
+process; the result is the ratio.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from expotion_lite.musicgen.step_decoder import StepDecoder
 
 
 def main() -> None:
+    """Measure from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(2)
-    musicgen = load("nano")
+    musicgen = load("nano", device="cpu")
     decoder = StepDecoder(musicgen.model.decoder)
     text, mask = sampling.encode_prompts(musicgen, ["a fast happy techno piece with synth bass and drums"])
     frames = round(options.seconds * musicgen.frame_rate)
     condition = sampling.Condition(text, mask, torch.zeros(1, frames, decoder.codes.shape[1]))
-    small = sampling.SMALL
+    one_thread, two_threads = sampling.ONE_THREAD_WIDTH, 0
 
-    def frames_a_second(limit: int) -> float:
-        sampling.SMALL = limit
+    def frames_per_second(limit: int) -> float:
+        sampling.ONE_THREAD_WIDTH = limit
         began = time.perf_counter()
         sampling.sample_codes(musicgen, decoder, condition, frames, Settings())
         return frames / (time.perf_counter() - began)
@@ -44,15 +45,15 @@ def main() -> None:
     for beside in (0, 1):
         busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(beside)]
         try:
-            frames_a_second(small), frames_a_second(0)
-            pairs = [(frames_a_second(small), frames_a_second(0)) for _ in range(options.pairs)]
+            frames_per_second(one_thread), frames_per_second(two_threads)  # warm up
+            pairs = [(frames_per_second(one_thread), frames_per_second(two_threads)) for _ in range(options.pairs)]
         finally:
             for each in busy:
                 each.kill()
         one, two = (statistics.median(speeds) for speeds in zip(*pairs, strict=True))
         ratio = statistics.median(a / b for a, b in pairs)
         where = "beside a busy process" if beside else "alone"
-        print(f"{where}: one thread {one:.0f} frames a second, two {two:.0f}: {ratio:.2f} times")
+        print(f"{where}: one thread {one:.0f} frames per second, two {two:.0f}: {ratio:.2f} times")
 
 
 if __name__ == "__main__":

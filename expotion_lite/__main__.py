@@ -1,4 +1,4 @@
-"""`python -m expotion_lite` is the command line."""
+"""Entry point of `python -m expotion_lite`."""
 
 from __future__ import annotations
 

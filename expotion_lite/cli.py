@@ -8,115 +8,26 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, NoReturn, TypeAlias
 
-from . import __version__
+from . import __version__, cli_help
+from .cli_help import PROGRAM
 from .errors import ExpotionError
-from .musicgen.settings import MAX_PROMPT_WORDS, Settings
+from .musicgen.settings import Settings
 
-PROGRAM = "expotion-lite"
-DEFAULTS = Settings()
-VIDEO_HELP = "a video of a person, with or without sound: .mp4, .webm, .mov ..."
-
-OVERVIEW = f"""\
-Music for a video of a person. The face and the upper body in the video steer a text-to-music model:
-what you ask for in words sets the style, how you move sets when and how strongly things happen.
-
-examples:
-  {PROGRAM} generate me.mp4 --prompt "happy lo-fi hip hop with electric piano" -o out.mp4
-  {PROGRAM} studio
-  {PROGRAM} finetune recordings -o my_adapter
-  {PROGRAM} controls me.mp4 -o controls.npz
-  {PROGRAM} generate --help      what each knob does to the music
-"""
-
-GENERATE = """\
-Make music for a video of a person and put it under the pictures. The video's own sound is replaced;
-the result lasts as long as the video. Everything runs on this computer: no part of the video leaves it.
-"""
-
-GENERATE_EXAMPLES = f"""\
-a good start:
-  {PROGRAM} generate me.mp4 --prompt "slow sad piano ballad" -o out.mp4
-
-then turn one knob at a time, with the same --seed, and listen:
-  --seed 7                     another pipeline, same brief: other notes, same style and same cues
-  --visual-guidance 2          the music hangs more loosely on your movements (0: it does not see you)
-  --guidance 5                 the music sticks more closely to your words (0: it does not read them)
-  --temperature 0.7 --top-k 50 safer and steadier; 1.2 is wilder and may stumble
-
-writing a prompt:
-  Name a style, instruments, a mood and a tempo: "fast happy techno with synth lead and drums".
-  nano knows, in English, the styles lo-fi hip hop, ambient, waltz, techno, reggae, rock, jazz trio, chiptune,
-  bossa nova, march, folk, piano ballad, funk, synth pop and orchestral; piano, electric piano, nylon guitar,
-  electric guitar, organ, strings, brass, flute, clarinet, vibraphone, accordion, choir, synth pad, synth lead,
-  chip lead, upright bass, electric bass, synth bass and drums.
-  One to three sentences work best, {MAX_PROMPT_WORDS} words are the most. When things happen, your movements say.
-
-filming:
-  Face and shoulders in the picture, light from the front, one person, 15 frames a second or more.
-"""
-
-STUDIO = """\
-Record yourself or upload a video, steer, hear the music while it is made, compare takes and keep them: in the
-browser, on this computer; no other can reach it.
-"""
-
-STUDIO_EXAMPLES = f"""\
-example:
-  {PROGRAM} studio --recordings class_of_may
-
-What is recorded goes into that folder, from which `{PROGRAM} finetune class_of_may` learns.
-"""
-
-CONTROLS = """\
-Write what is read off the person as numbers over time: expression (smile, brows, jaw ...) and motion
-(head, shoulders, arms), each scaled to the person's own size and range.
-"""
-
-CONTROLS_EXAMPLES = f"""\
-example:
-  {PROGRAM} controls me.mp4 -o controls.npz
-
-the file, for numpy.load(..., allow_pickle=False):
-  values      (T, C) float32  one row every 20 ms, one column a channel; about -1 to 1, 0 is neutral
-  channels    (C,)            the columns' names
-  frame_rate  ()              rows a second, 50
-  found       (T,)            whether a face or a body was seen
-"""
-
-
-FINETUNE = """\
-Train an adapter, which is what lets the model see, on recordings of people who move to music.
-"""
-
-FINETUNE_EXAMPLES = f"""\
-recordings:
-  A folder of videos with the music as their sound, a folder in it for each person:
-      recordings/anna/waltz.webm, recordings/ben/waltz.webm ...
-  A table recordings/captions.csv (file,caption,performer,song) may describe the music, and say who
-  performs and which song it is; without it, videos of the same name are of one song. What was
-  computed is kept in recordings/.expotion-lite.
-  About a fifth is held out: people, and songs, that are not trained on. The loss on these tells
-  whether the adapter sees: it should be lower with one's own video than with somebody else's.
-
-without recordings, on synthetic people, in three minutes:
-  {PROGRAM} finetune synthetic -o my_adapter
-
-on the published recordings, for who has access to them on the Hugging Face hub; one clip at a time is fetched:
-  {PROGRAM} finetune human-music-moves --model facebook/musicgen-small --minutes 60 -o moves_adapter
-
-then:
-  {PROGRAM} generate me.mp4 --prompt "happy rock" --adapter my_adapter -o out.mp4
-"""
+SignalHandler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong on one line."""
+    """A parser that reports errors on one line, and keeps the line breaks of its help texts."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Leave with the message on one line, and what to do where argparse does not say it."""
+        """Exit with code 2 and the message on one line, with a hint for the most common mistakes."""
         if "unrecognized arguments" in message:
             message += '; put a prompt of several words in quotes: --prompt "slow sad piano"'
         if "required: " in message and "-o/--output" in message:
@@ -128,164 +39,179 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: what stands after the program's name; the process's own if None.
+        arguments: what follows the program's name; None for those of this process.
 
     Returns:
-        0 if all went well, 2 for input that cannot be used, 130 if stopped with Ctrl-C, 143 if ended by SIGTERM, 1 for
-        anything unforeseen.
+        0 for success, 2 for input that cannot be used, 130 after Ctrl-C, 143 after SIGTERM, 1 for an unexpected error.
     """
-    os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's notes to its developers
+    os.environ.setdefault("GLOG_minloglevel", "2")  # hide MediaPipe's log messages
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     debug = False
-    before = _on_sigterm(lambda *_: sys.exit(143))  # so that what is half written is removed, as after Ctrl-C
+    before = _handle_sigterm(_exit_after_sigterm)
     try:
         options = build_parser().parse_args(arguments)
         debug = options.debug
         options.run(options)
-    except SystemExit as stop:  # argparse's way to say that it is done
+    except SystemExit as stop:  # raised by argparse, also after --help
         return stop.code if isinstance(stop.code, int) else 0
     except KeyboardInterrupt:
-        return _say("stopped; nothing half written is left behind.", 130)
+        return _report("stopped; no incomplete file is left.", 130)
     except Exception as error:
         if debug:
             traceback.print_exc()
         if isinstance(error, ExpotionError):
-            return _say(f"error: {error}", 2)
+            return _report(f"error: {error}", 2)
         what = f"{type(error).__name__}: {error}".strip(": ")
-        return _say(f"error: {what} (this should not happen; --debug shows where it comes from)", 1)
+        return _report(f"error: {what} (this should not happen; --debug shows where it comes from)", 1)
     finally:
-        _on_sigterm(before)
+        _handle_sigterm(before)
     return 0
 
 
-def _on_sigterm(handler: Any) -> Any:
-    """Say what SIGTERM does, where Python lets one (in the main thread). Returns what it did before."""
+def _handle_sigterm(handler: SignalHandler) -> SignalHandler:
+    """Set the handler of SIGTERM and return the previous one. Python allows this in the main thread only."""
     if threading.current_thread() is threading.main_thread():
-        return signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)
+        return signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is None else handler)
     return None
+
+
+def _exit_after_sigterm(number: int, frame: FrameType | None) -> NoReturn:
+    """Exit by an exception, so that incomplete files are removed as after Ctrl-C."""
+    sys.exit(143)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    layout = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-    parser = Parser(prog=PROGRAM, description=OVERVIEW, **layout)
+    parser = Parser(prog=PROGRAM, description=cli_help.OVERVIEW)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
 
     generate = commands.add_parser(
-        "generate", help="music for a video", description=GENERATE, epilog=GENERATE_EXAMPLES, **layout
+        "generate",
+        help="make music for a video",
+        description=cli_help.GENERATE,
+        epilog=cli_help.GENERATE_EXAMPLES,
     )
-    _add_generate_options(generate)
-    _add_shared_options(generate)
     generate.set_defaults(run=run_generate)
+    _add_generate_options(generate)
+    _add_file_options(generate)
 
     studio = commands.add_parser(
-        "studio", help="record, steer and listen in the browser", description=STUDIO, epilog=STUDIO_EXAMPLES, **layout
+        "studio",
+        help="record, steer and listen in the browser",
+        description=cli_help.STUDIO,
+        epilog=cli_help.STUDIO_EXAMPLES,
     )
-    _add_studio_options(studio)
     studio.set_defaults(run=run_studio)
+    _add_studio_options(studio)
 
     finetune = commands.add_parser(
-        "finetune", help="train an adapter of your own", description=FINETUNE, epilog=FINETUNE_EXAMPLES, **layout
+        "finetune",
+        help="train your own adapter",
+        description=cli_help.FINETUNE,
+        epilog=cli_help.FINETUNE_EXAMPLES,
     )
-    _add_finetune_options(finetune)
-    _add_shared_options(finetune)
     finetune.set_defaults(run=run_finetune)
+    _add_finetune_options(finetune)
+    _add_file_options(finetune)
 
     controls = commands.add_parser(
         "controls",
-        help="what is read off the person, as numbers",
-        description=CONTROLS,
-        epilog=CONTROLS_EXAMPLES,
-        **layout,
+        help="write the person's movements as numbers",
+        description=cli_help.CONTROLS,
+        epilog=cli_help.CONTROLS_EXAMPLES,
     )
-    controls.add_argument("video", metavar="VIDEO", help=VIDEO_HELP)
-    controls.add_argument("-o", "--output", metavar="OUT.npz", required=True, help="the file to write")
-    _add_shared_options(controls)
     controls.set_defaults(run=run_controls)
+    controls.add_argument("video", metavar="VIDEO", help=cli_help.VIDEO)
+    controls.add_argument("-o", "--output", metavar="OUT.npz", required=True, help="the file to write")
+    _add_file_options(controls)
     return parser
 
 
 def run_generate(options: argparse.Namespace) -> None:
-    """Carry out `expotion-lite generate`."""
-    settings = Settings(options.seed, options.guidance, options.visual_guidance, options.temperature, options.top_k)
-    adapter = None if options.adapter == "none" else options.adapter
-    files = {"output": options.output, "audio_output": options.audio, "overwrite": options.overwrite}
-    from .generation import check_request
-
-    check_request(options.video, options.prompt, model=options.model, adapter=adapter, **files)
-
-    from .generation import generate  # only now what takes seconds to import
-    from .musicgen.loading import device_named
+    """Run `expotion-lite generate`."""
+    from .generation import generate  # checks the request before it imports what takes seconds
 
     take = generate(
         options.video,
         options.prompt,
+        output=options.output,
+        audio_output=options.audio,
         model=options.model,
-        adapter=adapter,
-        device=str(device_named(options.device)),
+        adapter=_adapter(options),
+        device=options.device,
         dtype=options.dtype,
-        seed=settings.seed,
-        guidance=settings.guidance,
-        visual_guidance=settings.visual_guidance,
-        temperature=settings.temperature,
-        top_k=settings.top_k,
+        seed=options.seed,
+        guidance=options.guidance,
+        visual_guidance=options.visual_guidance,
+        temperature=options.temperature,
+        top_k=options.top_k,
         progress=not options.quiet,
-        **files,
+        overwrite=options.overwrite,
     )
-    if not options.quiet:
-        seconds = len(take.audio) / take.sample_rate
-        print(f"{options.output}: {seconds:.1f} s of music by {options.model}, seed {settings.seed}")
-        if take.unknown_words:
-            print(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
-        if options.audio:
-            print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
+    if options.quiet:
+        return
+    seconds = len(take.audio) / take.sample_rate
+    print(f"{options.output}: {seconds:.1f} s of music by {options.model}, seed {options.seed}")
+    if take.unknown_words:
+        print(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
+    if options.audio:
+        print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
 
 
 def run_studio(options: argparse.Namespace) -> None:
-    """Carry out `expotion-lite studio`."""
+    """Run `expotion-lite studio`."""
     from .studio.server import serve_studio
 
-    adapter = None if options.adapter == "none" else options.adapter
-    code = serve_studio(options.recordings, model=options.model, adapter=adapter, port=options.port,
-                        browser=not options.no_browser)  # fmt: skip
+    code = serve_studio(
+        options.recordings,
+        model=options.model,
+        adapter=_adapter(options),
+        port=options.port,
+        browser=not options.no_browser,
+    )
     if code:
-        raise ExpotionError(f"Voila ended with exit code {code}; what it printed says why.")
+        raise ExpotionError(f"Voila ended with exit code {code}; its messages above say why.")
 
 
 def run_finetune(options: argparse.Namespace) -> None:
-    """Carry out `expotion-lite finetune`."""
+    """Run `expotion-lite finetune`."""
     from .training.finetuning import SYNTHETIC, finetune
     from .training.loop import TrainingConfig
 
     start = options.start or ("bundled" if options.model == "nano" and options.data != SYNTHETIC else "none")
+    config = TrainingConfig(
+        hours=options.minutes / 60,
+        batch=options.batch,
+        seed=options.seed,
+        gradient_checkpointing=options.gradient_checkpointing,
+    )
     trained = finetune(
         options.data,
         options.output,
         model=options.model,
         start=None if start == "none" else start,
-        config=TrainingConfig(hours=options.minutes / 60, batch=options.batch, seed=options.seed,
-                              gradient_checkpointing=options.gradient_checkpointing),
+        config=config,
         held_out=options.held_out,
         n_synthetic=options.examples,
         device=options.device,
         resume=options.resume,
         overwrite=options.overwrite,
         progress=not options.quiet,
-    )  # fmt: skip
+    )
     if options.quiet:
         return
-    for path, why in trained.left_out.items():
-        print(f"left out: {path}: {why}")
-    print(f"{trained.adapter}: trained on {trained.examples} examples, judged by {trained.held_out}")
+    for path, reason in trained.left_out.items():
+        print(f"left out: {path}: {reason}")
+    print(f"{trained.adapter}: trained on {trained.examples} examples, {trained.held_out} held out")
     if trained.losses:
-        own, others, none = (trained.losses[name] for name in ("loss", "loss_shuffled", "loss_none"))
-        another = "another of the same person's (nobody else is held out)" if trained.alone else "another's"
-        print(f"held-out loss: {own:.3f} with one's own video, {others:.3f} with {another}, {none:.3f} with none")
+        own, other, none = (trained.losses[name] for name in ("loss", "loss_shuffled", "loss_none"))
+        others = "another video of the same person (only one is held out)" if trained.single_performer else "another's"
+        print(f"held-out loss: {own:.3f} with the person's own video, {other:.3f} with {others}, {none:.3f} with none")
 
 
 def run_controls(options: argparse.Namespace) -> None:
-    """Carry out `expotion-lite controls`."""
+    """Run `expotion-lite controls`."""
     from .files import check_output
     from .video.reading import check_video
 
@@ -299,105 +225,116 @@ def run_controls(options: argparse.Namespace) -> None:
     controls = extract_controls(landmarks, duration_s=info.duration_s)
     controls.save(options.output, overwrite=options.overwrite)
     if not options.quiet:
-        rows, columns = controls.values.shape
+        n_frames, n_channels = controls.values.shape
         print(
-            f"{options.output}: {rows} rows at {controls.frame_rate:g} a second, {columns} channels; "
-            f"a person in {controls.found.mean():.0%} of them"
+            f"{options.output}: {n_frames} rows at {controls.frame_rate:g} per second, {n_channels} channels; "
+            f"a person was found in {controls.found.mean():.0%} of the rows"
         )
 
 
+def _adapter(options: argparse.Namespace) -> str | None:
+    """Return the adapter that was asked for; "none" on the command line is None in the library."""
+    return None if options.adapter == "none" else options.adapter
+
+
 def _add_generate_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `expotion-lite generate` takes."""
-    parser.add_argument("video", metavar="VIDEO", help=VIDEO_HELP)
+    """Add the arguments of `expotion-lite generate`."""
+    parser.add_argument("video", metavar="VIDEO", help=cli_help.VIDEO)
     parser.add_argument("--prompt", metavar="TEXT", required=True, help="style, instruments, mood and tempo in words")
     parser.add_argument("-o", "--output", metavar="OUT.mp4", required=True, help="the video with its music")
     parser.add_argument("--audio", metavar="OUT.wav", help="also write the music alone")
 
-    model = parser.add_argument_group("the pipeline")
+    model = parser.add_argument_group("the model")
     model.add_argument(
         "--model",
         default="nano",
-        help="nano (comes along, needs no network), facebook/musicgen-small, -medium or -large, or a folder "
-        "with a saved MusicGen (default: nano)",
+        help="nano (bundled, needs no network), facebook/musicgen-small, -medium or -large, or the folder of a saved "
+        "MusicGen (default: nano)",
     )
     model.add_argument(
         "--adapter",
         metavar="DIR",
         default="bundled",
-        help="the folder of an adapter that you fine-tuned: it is what lets the model see; none: without one "
-        "(default: the one that comes along with nano)",
+        help="folder of an adapter that you trained, with which the model follows the video; none: the music does not "
+        "follow it (default: bundled, which belongs to nano)",
     )
-
-    model.add_argument(
-        "--device", default="cpu", help="where the model plays: cpu, cuda or auto; nano gains little (default: cpu)"
-    )
+    _add_device_option(model)
     model.add_argument(
         "--dtype",
         choices=("float32", "bfloat16", "float16"),
-        help="what it computes in: bfloat16 halves a large model's memory (default: float32 on a CPU, else by the GPU)",
+        help="number format of the model; bfloat16 halves a large model's memory (default: float32 on a CPU, half "
+        "precision on a GPU)",
     )
 
-    knobs = parser.add_argument_group("knobs")
+    sampling = parser.add_argument_group("sampling")
     for flag, metavar, kind, text in [
-        ("seed", "N", int, "another seed is another improvisation; the same one repeats this take; 0 to 4294967295"),
+        ("seed", "N", int, "the same seed repeats a take, another one gives other music; 0 to 4294967295"),
         ("guidance", "X", float, "how closely the music follows your words; 0 to 20, useful 1 to 6"),
         ("visual-guidance", "X", float, "how closely the music follows your movements; 0 to 20, useful 1 to 8"),
-        ("temperature", "X", float, "how daring it plays; above 0 to 5, useful 0.7 to 1.2"),
-        ("top-k", "N", int, "among how many likely next sounds it chooses; 1 or more, useful 50 to 250"),
+        ("temperature", "X", float, "randomness; above 0 to 5, useful 0.7 to 1.2"),
+        ("top-k", "N", int, "number of likely sounds to choose from at each step; 1 or more, useful 50 to 250"),
     ]:
-        default = getattr(DEFAULTS, flag.replace("-", "_"))
+        default = getattr(Settings, flag.replace("-", "_"))
         text = f"{text} (default: {default})"
-        knobs.add_argument(f"--{flag}", metavar=metavar, type=kind, default=default, help=text)
+        sampling.add_argument(f"--{flag}", metavar=metavar, type=kind, default=default, help=text)
 
 
 def _add_studio_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `expotion-lite studio` takes."""
+    """Add the arguments of `expotion-lite studio`."""
     parser.add_argument(
-        "--recordings", metavar="DIR", default="recordings", help="where recordings go (default: %(default)s)"
+        "--recordings", metavar="DIR", default="recordings", help="folder for recordings (default: %(default)s)"
     )
     parser.add_argument("--model", default="nano", help="as for generate (default: nano)")
     parser.add_argument("--adapter", metavar="DIR", default="bundled", help="as for generate (default: bundled)")
-    parser.add_argument("--port", type=int, default=8888, help="of this computer (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8888, help="port on this computer (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
-    parser.add_argument("--debug", action="store_true", help="on an error, show where in the code it happened")
+    parser.add_argument("--debug", action="store_true", help=cli_help.DEBUG)
 
 
 def _add_finetune_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `expotion-lite finetune` takes."""
+    """Add the arguments of `expotion-lite finetune`."""
     parser.add_argument(
-        "data", metavar="DATA", help="a folder of recordings, or one of the words synthetic and human-music-moves"
+        "data", metavar="DATA", help="a folder of recordings, or the word synthetic or human-music-moves"
     )
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder for the adapter")
     parser.add_argument("--model", default="nano", help="as for generate (default: nano)")
     parser.add_argument(
-        "--start", metavar="DIR",
-        help="the adapter to go on from: a folder, bundled, or none for a new one (default: bundled for recordings "
+        "--start",
+        metavar="DIR",
+        help="the adapter to continue from: a folder, bundled, or none for a new one (default: bundled for recordings "
         "with nano, else none)",
-    )  # fmt: skip
-    parser.add_argument("--minutes", type=float, default=3.0, help="of training in all (default: %(default)g)")
-    parser.add_argument("--resume", action="store_true", help="go on with what was begun in the folder")
+    )
+    parser.add_argument("--minutes", type=float, default=3.0, help="training time in all (default: %(default)g)")
+    parser.add_argument("--resume", action="store_true", help="continue the training that was begun in the folder")
     for flag, kind, default, text in [
-        ("held-out", float, 0.2, "share of the recordings that judges; 0: none, if all are of one person"),
-        ("examples", int, 200, "how many synthetic performances, 10 s each"),
-        ("batch", int, 8, "examples a step; fewer need less memory"),
-        ("seed", int, 0, "of the first weights, the order, and who is held out"),
+        ("held-out", float, 0.2, "share of the recordings to hold out; 0 for none, if all are of one person"),
+        ("examples", int, 200, "number of synthetic performances of 10 s each"),
+        ("batch", int, 8, "examples per step; fewer need less memory"),
+        ("seed", int, 0, "determines the first weights, the order, and who is held out"),
     ]:
         parser.add_argument(f"--{flag}", type=kind, default=default, help=f"{text} (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
+    _add_device_option(parser)
     parser.add_argument(
-        "--gradient-checkpointing", action="store_true", help="slower, with much less memory, for real MusicGen"
+        "--gradient-checkpointing", action="store_true", help="slower, with much less memory, for published MusicGen"
     )
 
 
-def _add_shared_options(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes."""
-    shared = parser.add_argument_group("files and messages")
-    shared.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
-    shared.add_argument("--quiet", action="store_true", help="no progress bars, no summary")
-    shared.add_argument("--debug", action="store_true", help="on an error, show where in the code it happened")
+def _add_device_option(parser: argparse._ActionsContainer) -> None:
+    """Add `--device`, which is the same for every command that runs a model."""
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, or auto: a GPU where there is one, else the CPU (default: auto)"
+    )
 
 
-def _say(text: str, code: int) -> int:
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that every command which writes a file takes."""
+    group = parser.add_argument_group("files and messages")
+    group.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    group.add_argument("--quiet", action="store_true", help="no progress bars, no summary")
+    group.add_argument("--debug", action="store_true", help=cli_help.DEBUG)
+
+
+def _report(text: str, code: int) -> int:
     """Print one line on stderr and return the exit code."""
     print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)
     return code

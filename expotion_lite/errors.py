@@ -1,23 +1,21 @@
-"""The one error that bad input raises."""
+"""Errors that the library raises for input it cannot use, and help for their messages."""
 
 from __future__ import annotations
 
-from typing import Any
-
 
 class ExpotionError(ValueError):
-    """Input that cannot be used. The message is one line: what was wrong, and what to do about it."""
+    """Unusable input. The message is one line: what was wrong, and what to do about it."""
 
 
 class Unreachable(ExpotionError):
-    """The network, or who is at its other end, did not give what was asked for: another time it may."""
+    """Failed request to a network service; the same request may succeed later."""
 
 
 class Cancelled(ExpotionError):
-    """Somebody asked to stop before there was anything to keep."""
+    """Work that the caller stopped before there was a result to keep."""
 
 
-def short_repr(value: Any) -> str:
-    """Return a value's repr in at most 60 characters, for use in an error message."""
+def short_repr(value: object) -> str:
+    """Return the repr of a value, cut to 60 characters, for an error message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,8 @@
-"""From a video and a prompt to a video with its own music."""
+"""From a video and a prompt to music: the whole path, and its steps.
+
+`generate` reads the video, extracts landmarks and controls, samples codes with `generate_codes`, decodes them with
+`to_audio` and cuts the audio with `fit_to_duration`.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import Cancelled, ExpotionError
-from .files import check_output, writing
+from .files import atomic_write, check_output
 from .musicgen.settings import Settings, check_adapter, check_prompt
-from .video.containers import whole
+from .video.containers import VideoSource, read_bytes
 from .video.reading import VideoInfo, check_video
 
 if TYPE_CHECKING:
@@ -25,23 +29,25 @@ if TYPE_CHECKING:
     from .landmarks.extraction import Landmarks
     from .musicgen.adapter import AdapterConfig
     from .musicgen.loading import MusicGen
-    from .musicgen.step_decoder import StepDecoder
+    from .musicgen.step_decoder import Decoder
 
-FADE_S = 0.03  # at the end, so that music that is cut off does not click
+FADE_S = 0.03  # at the end of the music, which would click if it were cut off
 
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """Music made for a video, and what it was made from.
+    """Music for a video, with everything it was made from.
 
     Attributes:
-        audio: (N,) float32 within -1..1, as long as the video.
-        sample_rate: of the audio, in Hz.
+        audio: (N,) float32 from -1 to 1, as long as the video.
+        sample_rate: sample rate of the audio, in Hz.
         codes: (K, T) int64, the model's tokens.
-        controls: what the model saw of the person; `landmarks`: what they were read from.
-        video: the video it was made for (a path, or its bytes).
-        prompt: the words it was made from; `settings`: how it was sampled.
-        unknown_words: of the prompt, which say nothing to the model (see `musicgen.unknown_words`).
+        controls: what the model saw of the person, at its frame rate.
+        landmarks: what the controls were computed from.
+        video: the video, a path or its bytes.
+        prompt: description of the music.
+        settings: how the codes were sampled.
+        unknown_words: words of the prompt that are not in nano's vocabulary (see `musicgen.unknown_words`).
     """
 
     audio: np.ndarray
@@ -59,13 +65,29 @@ class Take:
         return f"<Take: {seconds:.1f} s for {self.prompt!r}, {self.settings}>"
 
     def save_video(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the video with this music as mp4. Raises ExpotionError if that cannot be."""
+        """Write the video with this music in place of its own sound.
+
+        Args:
+            path: the mp4 to write.
+            overwrite: replace a file that exists.
+
+        Raises:
+            ExpotionError: the file exists or cannot be written.
+        """
         from .video.writing import mux_audio
 
         return mux_audio(self.video, self.audio, self.sample_rate, path, overwrite=overwrite)
 
     def save_audio(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the music as a wav file. Raises ExpotionError if that cannot be."""
+        """Write the music alone.
+
+        Args:
+            path: the wav file to write.
+            overwrite: replace a file that exists.
+
+        Raises:
+            ExpotionError: the file exists or cannot be written.
+        """
         from .video.writing import write_wav
 
         return write_wav(path, self.audio, self.sample_rate, overwrite=overwrite)
@@ -73,48 +95,68 @@ class Take:
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """A model that is ready to play, one piece at a time: with its adapter on, and folded into a decoder."""
+    """A loaded model with its adapter, ready to sample one batch at a time.
+
+    Attributes:
+        musicgen: the model, with the adapter added to it.
+        decoder: its decoder for sampling.
+        peft_model: the PEFT model around it, whose visual adapter reads the controls; None without an adapter.
+        config: architecture of the adapter; None without an adapter.
+        lock: held while the decoder samples.
+    """
 
     musicgen: MusicGen
-    decoder: StepDecoder
+    decoder: Decoder
     peft_model: Any | None
     config: AdapterConfig | None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def load_pipeline(
-    model: str = "nano", adapter: str | None = "bundled", device: str = "cpu", dtype: str | None = None
+    model: str | os.PathLike[str] = "nano",
+    adapter: str | os.PathLike[str] | None = "bundled",
+    device: str = "auto",
+    dtype: str | None = None,
 ) -> Pipeline:
-    """Load a model and put an adapter on it; the last one is kept, so that the next take starts at once.
+    """Load a model and its adapter. The last pipeline is kept, so that the same request returns it at once.
 
     Args:
-        model: see `expotion_lite.musicgen.loading.load`.
-        adapter: "bundled" (it belongs to nano), a folder that fine-tuning wrote, or None: the model does not see.
-        device: "cpu", "cuda", ...
-        dtype: see `expotion_lite.musicgen.loading.load`.
+        model: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
+        adapter: "bundled" (it belongs to nano), a folder that fine-tuning wrote, or None for music that does not
+            follow the video.
+        device: "auto" (a GPU where there is one, else the CPU), "cpu", "cuda", ...
+        dtype: "float32", "bfloat16" or "float16"; None chooses by the device.
 
     Raises:
-        ExpotionError: there is no such model or adapter, or they do not fit.
+        ExpotionError: there is no such model, adapter, device or dtype, or the adapter does not fit the model.
+
+    Notebook: notebooks/06_lora_finetuning
     """
     from .musicgen.adapter import BUNDLED
+    from .musicgen.loading import device_named
 
+    model, adapter = str(model), None if adapter is None else str(adapter)
     if adapter == "bundled" and model != "nano":
         raise ExpotionError(
             f"The bundled adapter belongs to nano, not to {model}; name an adapter that was trained for it, "
-            "or none (--adapter none, adapter=None) to play without seeing the video."
+            "or none (--adapter none, adapter=None) for music that does not follow the video."
         )
     folder = str(BUNDLED) if adapter == "bundled" else adapter
-    return _load_pipeline(model, folder, device, dtype, tuple(_age(place) for place in (model, folder)))
+    times = tuple(_modification_times(place) for place in (model, folder))
+    return _load_pipeline(model, folder, str(device_named(device)), dtype, times)
 
 
-def _age(folder: str | None) -> tuple[int, ...]:
-    """When the files of a folder were last written, so that a model trained anew is loaded anew."""
+def _modification_times(folder: str | None) -> tuple[int, ...]:
+    """Return when the files of a folder were written, so that weights that have changed are loaded again."""
     path = Path(folder or "")
     return tuple(sorted(file.stat().st_mtime_ns for file in path.iterdir())) if folder and path.is_dir() else ()
 
 
 @lru_cache(maxsize=1)
-def _load_pipeline(model: str, folder: str | None, device: str, dtype: str | None, _: tuple) -> Pipeline:
+def _load_pipeline(
+    model: str, folder: str | None, device: str, dtype: str | None, times: tuple[tuple[int, ...], ...]
+) -> Pipeline:
+    """Load a pipeline. `times` only makes the cache forget weights that have changed."""
     from .musicgen.adapter import load_adapter
     from .musicgen.loading import load
     from .musicgen.step_decoder import StepDecoder
@@ -125,14 +167,14 @@ def _load_pipeline(model: str, folder: str | None, device: str, dtype: str | Non
 
 
 def generate(
-    video: Any,
+    video: VideoSource,
     prompt: str,
     *,
     output: str | os.PathLike[str] | None = None,
     audio_output: str | os.PathLike[str] | None = None,
-    model: str = "nano",
-    adapter: str | None = "bundled",
-    device: str = "cpu",
+    model: str | os.PathLike[str] = "nano",
+    adapter: str | os.PathLike[str] | None = "bundled",
+    device: str = "auto",
     dtype: str | None = None,
     seed: int = 0,
     guidance: float = Settings.guidance,
@@ -146,58 +188,60 @@ def generate(
     """Make music for a video of a person.
 
     Args:
-        video: a path, bytes, or a binary file object, which is read from its start and kept in memory.
-        prompt: what the music should be like, in words.
-        output: where to write the video with its music (mp4), if anywhere.
-        audio_output: where to write the music alone (wav), if anywhere.
+        video: a path, bytes, or a binary file object (it is read from its start and kept in memory).
+        prompt: description of the music: style, instruments, mood, tempo.
+        output: the mp4 to write, the video with its music; None writes none.
+        audio_output: the wav file to write, the music alone; None writes none.
         model: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
         adapter: "bundled", a folder, or None for music that does not follow the video.
-        device: where the model runs: "cpu", "cuda", ... (the landmarks are always found on the CPU).
-        dtype: what it computes in: "float32", "bfloat16" or "float16"; None chooses by the device.
+        device: where the model runs: "auto" (a GPU where there is one, else the CPU), "cpu", "cuda", ... Landmarks are
+            always extracted on the CPU.
+        dtype: "float32", "bfloat16" or "float16"; None chooses by the device.
         seed: the same seed, video and prompt give the same music on the same machine.
-        guidance: how closely the music follows the prompt (1: as trained, 0: not at all).
-        visual_guidance: how closely it follows the video (1: as trained, 0: not at all).
-        temperature: how daring the choice of codes is.
-        top_k: how many of the likeliest codes are drawn from.
-        progress: whether to show progress bars.
-        overwrite: whether existing outputs may be replaced.
-        cancel: set it from another thread to stop. The take then holds the music that was made so far, then silence.
+        guidance: weight of the prompt (1: as trained, 0: ignored).
+        visual_guidance: weight of the video (1: as trained, 0: ignored).
+        temperature: randomness of the draws; below 1 is more predictable, above 1 more random.
+        top_k: number of the likeliest codes to draw from.
+        progress: show progress bars.
+        overwrite: replace outputs that exist.
+        cancel: set it from another thread to stop. The take then holds the music sampled so far, followed by silence.
 
     Returns:
-        The take. Nothing is written unless `output` or `audio_output` says so.
+        The take. Files are written only to `output` and `audio_output`.
 
     Raises:
         ExpotionError: something about the input cannot be used; the message says what to do.
-        Cancelled: `cancel` was set before the music began.
+        Cancelled: `cancel` was set before the first frame of music was sampled.
 
     Notebook: notebooks/00_start_here
     """
-    if hasattr(video, "read"):
-        video = whole(video)
+    from .controls.extraction import extract_controls
+    from .landmarks.extraction import extract_landmarks
+    from .musicgen.prompts import respell, unknown_words
+
+    if not isinstance(video, (str, os.PathLike, bytes, bytearray, memoryview)):
+        video = read_bytes(video)
     settings = Settings(
         seed=seed, guidance=guidance, visual_guidance=visual_guidance, temperature=temperature, top_k=top_k
     )
     info = check_request(
         video, prompt, output=output, audio_output=audio_output, model=model, adapter=adapter, overwrite=overwrite
     )
-    pipeline = load_pipeline(str(model), None if adapter is None else str(adapter), device, dtype)
-
-    from .controls.extraction import extract_controls
-    from .landmarks.extraction import extract_landmarks
-    from .musicgen.prompts import respell, unknown_words
+    pipeline = load_pipeline(model, adapter, device, dtype)
+    musicgen = pipeline.musicgen
 
     landmarks = extract_landmarks(video, progress=progress, cancel=cancel).require_person()
-    controls = extract_controls(landmarks, frame_rate=pipeline.musicgen.frame_rate, duration_s=info.duration_s)
-    read = respell(pipeline.musicgen, check_prompt(prompt))
-    codes = generate_codes(pipeline, [read], [controls], settings, progress=progress, cancel=cancel)[0]
-    audio = fit_to_duration(to_audio(pipeline.musicgen, codes), pipeline.musicgen.sample_rate, info.duration_s)
-    take = Take(audio, pipeline.musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings,
-                unknown_words(pipeline.musicgen, prompt))  # fmt: skip
-    with ExitStack() as both:  # neither file appears before both are whole
+    controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
+    known = respell(musicgen, check_prompt(prompt))
+    codes = generate_codes(pipeline, [known], [controls], settings, progress=progress, cancel=cancel)[0]
+    audio = fit_to_duration(to_audio(musicgen, codes), musicgen.sample_rate, info.duration_s)
+    unknown = unknown_words(musicgen, prompt)
+    take = Take(audio, musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings, unknown)
+    with ExitStack() as outputs:  # neither file is moved into place before both are written
         if output is not None:
-            take.save_video(both.enter_context(writing(output, overwrite)), overwrite=True)
+            take.save_video(outputs.enter_context(atomic_write(output, overwrite)), overwrite=True)
         if audio_output is not None:
-            take.save_audio(both.enter_context(writing(audio_output, overwrite)), overwrite=True)
+            take.save_audio(outputs.enter_context(atomic_write(audio_output, overwrite)), overwrite=True)
     return take
 
 
@@ -210,11 +254,24 @@ def generate_codes(
     progress: bool = False,
     cancel: threading.Event | None = None,
 ) -> np.ndarray:
-    """Sample music for controls of one length, as many at once as there are prompts. Returns codes (B, K, T) int64.
+    """Sample codes for prompts and controls, all in one batch.
+
+    Args:
+        pipeline: model and adapter, from `load_pipeline`.
+        prompts: B descriptions of music.
+        controls: B controls of T frames each, at the model's frame rate.
+        settings: how to sample.
+        progress: show a progress bar.
+        cancel: set it from another thread to stop; the codes sampled so far are returned.
+
+    Returns:
+        codes: (B, K, T) int64, or fewer frames if cancelled.
 
     Raises:
         ExpotionError: the adapter reads a channel that the controls do not have.
-        Cancelled: `cancel` was set while other music was being made.
+        Cancelled: `cancel` was set while another call was using the pipeline.
+
+    Notebook: notebooks/08_does_it_work
     """
     import torch
     from tqdm.auto import tqdm
@@ -227,14 +284,16 @@ def generate_codes(
         values = torch.from_numpy(np.stack([c.select(pipeline.config.channels).values for c in controls]))
         with torch.inference_mode():
             visual = embed_controls(pipeline.peft_model, values)
-    text, mask = encode_prompts(pipeline.musicgen, prompts)
+    condition = Condition(*encode_prompts(pipeline.musicgen, prompts), visual)
     n_frames = len(controls[0].values)
     with (
-        _turn(pipeline, cancel),
+        _locked(pipeline, cancel),
         tqdm(total=n_frames, desc="music", unit="frame", disable=not progress, leave=False) as bar,
     ):
-        report = lambda done: bar.update(done - bar.n)  # noqa: E731
-        condition = Condition(text, mask, visual)
+
+        def report(done: int) -> None:
+            bar.update(done - bar.n)
+
         codes = sample_codes(
             pipeline.musicgen, pipeline.decoder, condition, n_frames, settings, progress=report, cancel=cancel
         )
@@ -242,8 +301,8 @@ def generate_codes(
 
 
 @contextmanager
-def _turn(pipeline: Pipeline, cancel: threading.Event | None) -> Iterator[None]:
-    """Wait until nobody else plays, or for `cancel`."""
+def _locked(pipeline: Pipeline, cancel: threading.Event | None) -> Iterator[None]:
+    """Hold the pipeline's lock while the block runs. Waiting for it ends when `cancel` is set."""
     while not pipeline.lock.acquire(timeout=0.1):
         if cancel is not None and cancel.is_set():
             raise Cancelled("Stopped while other music was being made; ask again for this.")
@@ -254,9 +313,25 @@ def _turn(pipeline: Pipeline, cancel: threading.Event | None) -> Iterator[None]:
 
 
 def generate_from_text(
-    musicgen: MusicGen, prompts: list[str], duration_s: float, *, batch: int = 20, **settings: float
+    musicgen: MusicGen,
+    prompts: list[str],
+    duration_s: float,
+    *,
+    batch: int = 20,
+    guidance: float = Settings.guidance,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Music for N prompts without a video, `batch` at a time. Returns (audio (N, samples), codes (N, K, T))."""
+    """Sample music for prompts alone, without a video. Each batch has its own seed.
+
+    Args:
+        musicgen: the model.
+        prompts: N descriptions of music.
+        duration_s: length of each piece, in seconds.
+        batch: prompts sampled at once.
+        guidance: weight of the prompt.
+
+    Returns:
+        Audio (N, samples) float32, and codes (N, K, T) int64.
+    """
     import torch
 
     from .musicgen.codes import decode
@@ -264,16 +339,27 @@ def generate_from_text(
     from .musicgen.step_decoder import StepDecoder
 
     decoder, codes = StepDecoder(musicgen.model.decoder), []
+    n_frames = round(duration_s * musicgen.frame_rate)
     for i in range(0, len(prompts), batch):
-        text = Condition(*encode_prompts(musicgen, prompts[i : i + batch]))
-        chosen = Settings(seed=i, **settings)
-        codes.append(sample_codes(musicgen, decoder, text, round(duration_s * musicgen.frame_rate), chosen))
+        condition = Condition(*encode_prompts(musicgen, prompts[i : i + batch]))
+        settings = Settings(seed=i, guidance=guidance)
+        codes.append(sample_codes(musicgen, decoder, condition, n_frames, settings))
         print(f"  {min(i + batch, len(prompts))} of {len(prompts)} clips", file=sys.stderr, flush=True)
     return np.concatenate([decode(musicgen, part).numpy() for part in codes]), torch.cat(codes).cpu().numpy()
 
 
 def to_audio(musicgen: MusicGen, codes: np.ndarray) -> np.ndarray:
-    """Codes (K, T) to audio (N,) float32."""
+    """Decode codes to audio.
+
+    Args:
+        musicgen: the model whose codec is used.
+        codes: (K, T) integers.
+
+    Returns:
+        audio: (N,) float32 at the model's sample rate.
+
+    Notebook: notebooks/08_does_it_work
+    """
     import torch
 
     from .musicgen.codes import decode
@@ -284,9 +370,17 @@ def to_audio(musicgen: MusicGen, codes: np.ndarray) -> np.ndarray:
 
 
 def fit_to_duration(audio: np.ndarray, sample_rate: int, duration_s: float) -> np.ndarray:
-    """Bring music to the video's length (cut, or silence added), fade its end and keep it from clipping.
+    """Cut music to a duration or append silence, fade out its end, and scale it down if it would clip.
 
-    audio: (N,) float32. Returns (round(duration_s * sample_rate),) float32 within -1..1.
+    Args:
+        audio: (N,) float32.
+        sample_rate: sample rate of the audio, in Hz.
+        duration_s: duration of the video, in seconds.
+
+    Returns:
+        (round(duration_s * sample_rate),) float32 from -1 to 1.
+
+    Notebook: notebooks/08_does_it_work
     """
     out = np.zeros(max(1, round(duration_s * sample_rate)), np.float32)
     n = min(len(out), len(audio))
@@ -297,7 +391,7 @@ def fit_to_duration(audio: np.ndarray, sample_rate: int, duration_s: float) -> n
 
 
 def check_request(
-    video: Any,
+    video: VideoSource,
     prompt: str,
     *,
     output: str | os.PathLike[str] | None = None,
@@ -306,16 +400,19 @@ def check_request(
     adapter: str | os.PathLike[str] | None = "bundled",
     overwrite: bool = False,
 ) -> VideoInfo:
-    """Check everything about a request that can be checked in a moment, and return the video's facts.
+    """Check everything about a request that can be checked before anything is computed.
 
     Args:
         video: a path, bytes or a binary file.
-        prompt: what the music should be like.
-        output: the .mp4 to write, or None.
-        audio_output: the .wav to write, or None.
-        model: see `expotion_lite.musicgen.loading.load`.
-        adapter: `"bundled"`, a folder, or None.
-        overwrite: whether existing outputs may be replaced.
+        prompt: description of the music.
+        output: the mp4 to write, or None.
+        audio_output: the wav file to write, or None.
+        model: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
+        adapter: "bundled", a folder, or None.
+        overwrite: replace outputs that exist.
+
+    Returns:
+        The facts about the video.
 
     Raises:
         ExpotionError: the first thing found that would fail later.

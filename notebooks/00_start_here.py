@@ -15,25 +15,25 @@
 # %% [markdown]
 # # Start here: music for a video in a minute
 #
-# Somebody nods, sways and smiles in front of a camera. A music model watches and plays along. Here you make such music,
-# look at what the model saw of the person, and change one thing.
+# A person nods, sways and smiles in front of a camera. A music model watches the video and plays along. Here
+# you make such music, look at what the model saw of the person, and change one setting.
 #
-# **Time:** about half a minute of computing on two CPU cores, 20 minutes with reading and listening. No GPU is needed; one
-# would hardly help with so small a model.
+# **Time:** about half a minute of computing on two CPU cores, 20 minutes with reading and listening. No GPU
+# is needed. One would hardly help with so small a model.
 #
 # **By the end you can**
 #
 # - *make* music for a video in one line of Python,
-# - *name* the steps from a video's pictures to sound,
-# - *read* movements and music on one time axis,
-# - *change* one knob at a time, and say what it did,
-# - *judge* what a single piece of music can show, and what it cannot.
+# - *name* the steps from video frames to sound,
+# - *read* movement and music on one time axis,
+# - *change* one setting at a time and say what it did,
+# - *judge* what a single piece of music can show and what it cannot.
 #
-# **You need** Python with functions and arrays, nothing of music theory, and headphones. How to install is in the
-# [README](../README.md#try-it); started with `make lab`, everything is there.
+# **You need** Python with functions and arrays, headphones, and no music theory. The
+# [README](../README.md#try-it) explains how to install. `make lab` installs everything.
 #
-# **Privacy:** the video is read and the music is made on the machine that runs this notebook (in Colab, Google's). Nothing of either
-# is sent anywhere else.
+# **Privacy:** this notebook reads the video and makes the music on the machine where it runs. In Colab, that
+# is Google's machine. Nothing is sent elsewhere.
 
 # %%
 import matplotlib.pyplot as plt
@@ -41,14 +41,13 @@ import numpy as np
 from IPython.display import Audio, Video
 
 import expotion_lite as el
-from expotion_lite import example_clip, plots
 from expotion_lite.course import check
 
 # %% [markdown]
-# ## 1. Somebody moves
+# ## 1. A person moves
 
 # %%
-video = example_clip()  # later: the path of your own, such as "me.mp4"
+video = el.example_clip()  # later: the path of your own video, such as "me.mp4"
 Video(video, embed=True, width=320)
 
 # %%
@@ -56,16 +55,16 @@ facts = el.probe(video)
 print(f"{facts.duration_s:.1f} s, {facts.frames} frames of {facts.width} x {facts.height} pixels")
 
 # %% [markdown]
-# Nobody was filmed for this. It is NASA's public-domain portrait of the astronaut Eileen Collins, warped by a program so
-# that she nods on every beat of some music at 100 beats a minute. She never made these movements, and you cannot hear that
-# music.
+# Nobody was filmed for this clip. It shows NASA's public-domain portrait of the astronaut Eileen Collins. A
+# program warps the portrait so that she nods on every beat of some music at 100 beats a minute. She never
+# made these movements. The clip has no sound.
 #
-# **Predict:** how many nods are there in these 10 seconds? Write your number down; section 4 counts.
+# **Predict:** how many nods do these 10 seconds contain? Write your number down. Section 4 counts them.
 
 # %% [markdown]
 # ## 2. Music for her
 #
-# **Predict:** of what you are about to hear, what will come from the words, and what from her movements?
+# **Predict:** what in the music will come from the words, and what from her movements?
 
 # %%
 prompt = "energetic rock with guitar, bass and drums"
@@ -73,29 +72,32 @@ take = el.generate(video, prompt, output="out/start.mp4", overwrite=True)
 Video("out/start.mp4", embed=True, width=320)
 
 # %% [markdown]
-# **Explain.** Four things happened:
+# **Explain.** `take` holds the music and everything that it was made from. Four steps made it:
 #
-# 1. **Landmarks:** points on the face and the upper body were found in every frame.
-# 2. **Controls:** these became named curves, such as `head_pitch` or `smile`, 50 values a second.
-# 3. **Codes:** a music model wrote 50 small groups of numbers a second, one after the other, led by the words and by the
-#    curves. Words are to set style, instruments and mood; movements, when things happen and how strongly.
-# 4. **Sound:** a decoder turned the codes into audio, and the audio went under the video.
+# 1. **Landmarks:** MediaPipe, a library by Google, found points on the face and the upper body in every
+#    frame.
+# 2. **Controls:** the points became named curves, such as `head_pitch` or `smile`, with 50 values a second.
+# 3. **Codes:** a music model wrote 50 small groups of numbers a second, one after the other. The words and
+#    the curves steered it. The words should set style, instruments and mood. The movements should set when
+#    things happen and how strongly.
+# 4. **Sound:** a decoder turned the codes into audio. The audio was put under the video.
 #
-# The model is *nano*. It has sixteen million parameters and comes with the library. It has never heard a recording, only
-# short pieces by a *procedural band*, which is a program; so what you heard is short, simple and rough. Nano is a miniature
-# of MusicGen, a published model that makes music from words, and the same code runs both.
+# The model is called *nano*. It has sixteen million parameters and comes with the library. It has never heard
+# a recording. It learned from short pieces by a *procedural band*, a program that composes and plays. So its
+# music is short, simple and rough. Nano is a miniature of MusicGen, a published model that makes music from
+# words. The same code runs both. All terms are in the [glossary](glossary.md).
 
 # %% [markdown]
 # ## 3. What the computer saw
 
 # %%
-figure = plots.plot_landmark_strip(video, take.landmarks, 3)
+figure = el.plots.plot_landmark_strip(video, take.landmarks, 3)
 
 # %% [markdown]
-# **Look:** the outline of the face and the nose are light blue, the brows yellow, the eyes green, the lips red-orange.
-# MediaPipe, a library of Google's, finds the points. A pink line joins what it takes for the shoulders, here on the ring of
-# the suit. The arms are out of the picture; it guesses where they are, but also says how visible each point is: the doubtful
-# ones are not drawn, and count as missing from here on.
+# **Look:** the outline of the face and the nose are light blue, the brows yellow, the eyes green, the lips
+# red-orange. A pink line joins the points that MediaPipe takes for the shoulders. Here they lie on the ring
+# of the suit. The arms are outside the image. MediaPipe guesses where they are, but it also says how visible
+# each point is. The library treats doubtful points as missing and does not draw them.
 
 # %%
 print("face     ", take.landmarks.face.shape, "frames, points, x y z")
@@ -103,80 +105,85 @@ print("smile ...", take.landmarks.blendshapes.shape, "frames, expressions, each 
 print("body     ", take.landmarks.body.shape, "frames, points, x y z and visibility")
 
 # %% [markdown]
-# The same on the moving picture, with the music. Follow one point with your eyes: is it ever wrong, and does it tremble?
+# Here are the points in motion, with the music. Follow one with your eyes. Is it ever wrong? Does it tremble?
 
 # %%
 sound = {"audio": take.audio, "sample_rate": take.sample_rate}
-plots.overlay_video(video, take.landmarks, "out/seen.mp4", overwrite=True, **sound)
+el.plots.overlay_video(video, take.landmarks, "out/seen.mp4", overwrite=True, **sound)
 Video("out/seen.mp4", embed=True, width=480)
 
 # %% [markdown]
 # ## 4. From points to controls
 #
-# The music model never sees the points. It sees curves that mean something, smoothed, and scaled so that most of what *this*
-# person did lies between -1 and 1. Sitting nearer to the camera changes nothing.
+# The music model never sees the points. It sees curves that have a meaning. They are smoothed, and scaled so
+# that most of what *this* person did lies between -1 and 1. Sitting nearer to the camera changes nothing.
 
 # %%
-ax = plots.plot_controls(take.controls)
-print(len(take.controls.channels), "channels in all, some of them here")
+ax = el.plots.plot_controls(take.controls)
+print(len(take.controls.channels), "channels in all; the figure shows some of them")
 
 # %% [markdown]
-# **Look:** `head pitch` goes up when the chin goes down. `pulse` has a bump where the liveliest movement of the time turns; here
-# that is the nod, at its lowest point. `motion energy` is how much moves. Find the moment when the brows go up highest, then find it
-# in the video.
+# **Look:** `head pitch` rises when the chin goes down. `pulse` has a bump at each turning point of the
+# dominant motion. Here that is the lowest point of each nod. `motion energy` shows how much she moves. Find
+# the moment when her brows are highest, then find it in the video.
 #
-# Now count the bumps, and compare with your prediction.
+# Now count the bumps. Compare with your prediction.
 
 # %%
-nods = plots.pulse_times(take.controls)
+nods = el.plots.pulse_times(take.controls)
 print(len(nods), "nods, one every", round(float(np.median(np.diff(nods))), 2), "s")
 
 # %% [markdown]
-# **Explain.** 100 beats a minute are one every 60 / 100 = 0.6 s, and 10 / 0.6 is 16.7: sixteen or seventeen, depending on
-# where the clip begins. The last nod of this one is cut off by the end, and not counted.
+# **Explain.** At 100 beats a minute there is one beat every 60 / 100 = 0.6 s. 10 / 0.6 is 16.7, so ten
+# seconds hold sixteen or seventeen nods, depending on where they begin. The last nod of this clip is cut off
+# and not counted.
 
 # %% [markdown]
 # ## 5. One time axis
 #
-# **Predict:** the dotted lines will mark the bumps of her pulse. If the music follows them, where do new notes begin? And if it
-# follows how much she moves, where does it grow louder?
+# **Predict:** dotted lines will mark the bumps of her pulse. If the music follows them, where do new notes
+# begin? If it follows how much she moves, where does it grow louder?
 
 # %%
-figure = plots.plot_take(take)
+figure = el.plots.plot_take(take)
 
 # %% [markdown]
-# **Look** from top to bottom. *Onset strength* is high where something new begins to sound. The *spectrogram* shows which
-# frequencies sound: low ones at the bottom, spaced as the ear hears them (the *mel scale*), loud ones bright; a drum is a thin
-# upright line, a held note a level one.
+# **Look** from top to bottom. *Onset strength* is high where a new sound begins. The *spectrogram* shows
+# which frequencies sound. Low ones are at the bottom, loud ones are bright. The frequency axis is spaced as
+# the ear hears it (the *mel scale*). A drum makes a thin vertical line, a held note a horizontal one.
 #
-# - Go from dotted line to dotted line: does something begin there, or close by?
+# - Go from dotted line to dotted line. Does a sound begin there, or close by?
 # - From 4 s on she moves more (`motion energy`). Does the spectrogram change?
 #
-# Do not expect a peak on every line and none between: music has notes between the beats too, and nano makes mistakes.
+# Do not expect a peak on every line and none between. Music also has notes between the beats, and nano makes
+# mistakes.
 
 # %%
 before, after = np.split(take.audio, [4 * take.sample_rate])
-print("loudness (root mean square) before 4 s", round(before.std(), 3), "and after", round(after.std(), 3))
+print(f"loudness (root mean square): {before.std():.3f} before 4 s, {after.std():.3f} after")
 
 # %% [markdown]
-# **Explain.** Louder after 4 s may be her doing, or a piece that grows anyhow; peaks on the lines may be luck. The next section
-# looks for what would tell. Over many takes, *when* is followed far better than *how strongly*.
+# **Explain.** The music is louder after 4 s. Her movements may be the reason, or the piece may grow louder
+# anyway. Peaks on the lines may be luck. The next section looks for evidence. Over many takes, the music
+# follows *when* people move far better than *how strongly*.
 
 # %% [markdown]
 # ## 6. Change one thing
 #
-# The same words, the same seed for everything that is left to chance, but the model may not look at her:
-# `visual_guidance=0`. (The take above had 4.5, the default; `guidance` is how strongly the words count, 2 by default.)
+# The words stay the same. So does the seed, which fixes all random draws. But the model must not look at her:
+# `visual_guidance=0`. The take above had 4.5, the default. (`guidance` sets how strongly the words count; its
+# default is 2.)
 #
-# **Predict:** what stays, what changes?
+# **Predict:** what stays, and what changes?
 
 # %%
-change = {"visual_guidance": 0.0}  # then try {"prompt": "calm piano ballad"}, {"seed": 1} or {"guidance": 6.0}
+# later try {"prompt": "calm piano ballad"}, {"seed": 1} or {"guidance": 6.0}
+change = {"visual_guidance": 0.0}
 other = el.generate(**{"video": video, "prompt": prompt, **change})
 Audio(other.audio, rate=other.sample_rate)
 
 # %% [markdown]
-# And the first one again:
+# The first take again:
 
 # %%
 Audio(take.audio, rate=take.sample_rate)
@@ -184,28 +191,26 @@ Audio(take.audio, rate=take.sample_rate)
 # %%
 figure, axes = plt.subplots(2, 1, sharex=True, sharey=True)
 for ax, each, name in [(axes[0], take, "first take"), (axes[1], other, f"changed: {change}")]:
-    plots.plot_onsets(each.audio, each.sample_rate, marks=nods, ax=ax)
+    el.plots.plot_onsets(each.audio, each.sample_rate, marks=nods, ax=ax)
     ax.set_title(name)
     ax.label_outer()
 
 # %% [markdown]
-# Eyes find patterns in anything, so let a number look as well: the correlation of the onset strength with her pulse, at the
-# best shift of up to 0.1 s, because people nod a little early or late. A number alone says little, because any music with a beat
-# fits anybody's nods a little. So the same music is also held against twenty **strangers**, synthetic people who moved to
-# other music. Such a comparison is called a *control experiment*, which has nothing to do with the curves called controls.
+# Eyes find patterns in anything, so we also compute a number: the correlation of the onset strength with her
+# pulse. People nod a little early or late, so we take the highest correlation over shifts of up to 0.1 s.
+# Alone it says little, because music with a beat fits anybody's nods a little. So the same music is also
+# compared with twenty **strangers**, synthetic people who moved to other music. Such a comparison is called a
+# *control experiment*. It has nothing to do with the curves called controls.
 
 # %%
-from expotion_lite import metrics
-from expotion_lite.data import synthetic_pair
-
-strangers = [synthetic_pair(n, n, facts.duration_s)[1] for n in range(20)]
+strangers = [el.data.synthetic_pair(n, n, facts.duration_s)[1] for n in range(20)]
 
 
 # %%
 def fit(take, controls):
-    """How well the beginnings of the take's notes fit the turns of somebody's motion, -1 to 1."""
-    onsets = metrics.onset_strength(take.audio, take.sample_rate)
-    return metrics.onset_motion_correlation(onsets, controls["pulse"], max_lag_s=0.1)
+    """Return the correlation of the take's onsets with somebody's pulse, -1 to 1."""
+    onsets = el.metrics.onset_strength(take.audio, take.sample_rate)
+    return el.metrics.onset_motion_correlation(onsets, controls["pulse"], max_lag_s=0.1)
 
 
 # %%
@@ -217,20 +222,21 @@ for row, each in enumerate([other, take]):
     ax.plot(fit(each, take.controls), row, "D", color="C3", markersize=9)
 
 # %% [markdown]
-# **Explain.** A diamond to the right of the grey dots says: this music fits her better than it fits others. If that holds
-# for the first take and not for the one that could not see her, this pair speaks for seeing. One pair can be luck, good or
-# bad. For a second pair, run the section with `change = {"seed": 1}`, then with `{"seed": 1, "visual_guidance": 0.0}`, and note the row
-# *changed* each time: does it say the same? What holds over many people and songs is in the
-# [README](../README.md#what-to-expect).
+# **Explain.** If a diamond lies to the right of the grey dots, the music fits her better than it fits others.
+# If that holds for the first take only, this pair is evidence that seeing matters. One pair can be luck, good
+# or bad. For a second pair, run this section with `change = {"seed": 1}`, then with
+# `{"seed": 1, "visual_guidance": 0.0}`. Does the row *changed* say the same? The
+# [README](../README.md#what-to-expect) shows what holds over many people and songs.
 
 # %% [markdown]
 # ## Exercises
 #
-# In each, put your answer in the place of the dots, with as many lines before it as you like; `check` says whether the target
-# is reached; an `AssertionError` only means *not yet*. The other lessons do it the same way.
+# Replace the dots with your answer. You may add lines before it. `check` tells you whether you reached the
+# target. An `AssertionError` only means *not yet*. All lessons work this way.
 #
-# **1. The eyebrows.** At which second are her brows highest (`take.controls["brows_up"]`, `take.controls.times`)? Show
-# that moment with `plots.plot_landmark_strip(video, take.landmarks, [...])`. *Target: between 1.5 and 1.9 s.*
+# **1. The eyebrows.** At which second are her brows highest? Use `take.controls["brows_up"]` and
+# `take.controls.times`. Show that moment with `el.plots.plot_landmark_strip(video, take.landmarks, [...])`.
+# *Target: between 1.5 and 1.9 s.*
 
 # %%
 highest = ...  # in seconds
@@ -242,15 +248,15 @@ check(highest, lambda: 1.5 < highest < 1.9)
 #
 # ```python
 # highest = take.controls.times[np.argmax(take.controls["brows_up"])]
-# figure = plots.plot_landmark_strip(video, take.landmarks, [highest - 0.6, highest])
+# figure = el.plots.plot_landmark_strip(video, take.landmarks, [highest - 0.6, highest])
 # ```
 #
 # The curve is smoothed, so its highest point is the middle of the raise and not a single frame.
 # </details>
 
 # %% [markdown]
-# **2. The livelier part.** How many times larger is the mean `motion_energy` after 4 s than before? *Target: between 1.5
-# and 3.*
+# **2. The livelier part.** How many times larger is the mean `motion_energy` after 4 s than before? *Target:
+# between 1.5 and 3.*
 
 # %%
 ratio = ...  # after 4 s / before
@@ -269,8 +275,9 @@ check(ratio, lambda: 1.5 < ratio < 3)
 # </details>
 
 # %% [markdown]
-# **3. Chance.** Make the take again with the same settings, and once with `seed=1`. Which share of its codes (`.codes`)
-# equals the first take's? *Target: 1.0 for the same seed, less than half for the other.*
+# **3. Chance.** Make the take again with the same settings, then once with `seed=1`. What share of each new
+# take's codes (`.codes`) equals those of the first take? *Target: 1.0 for the same seed, less than half for
+# the other.*
 
 # %%
 equal = ...  # two shares: for seed 0 again, for seed 1
@@ -281,37 +288,39 @@ check(equal, lambda: equal[0] == 1 and equal[1] < 0.5)
 # <details><summary>Solution</summary>
 #
 # ```python
-# equal = [np.mean(el.generate(video, prompt, seed=seed).codes == take.codes) for seed in (0, 1)]
+# again = [el.generate(video, prompt, seed=seed) for seed in (0, 1)]
+# equal = [np.mean(each.codes == take.codes) for each in again]
 # print(equal)
 # ```
 #
-# The seed fixes every random draw. Another machine may round differently, and then one different draw changes all that
-# come after it.
+# The seed fixes every random draw. Another machine may round differently. Then one draw differs, and that
+# changes all later draws.
 # </details>
 
 # %% [markdown]
 # ## Quiz
 #
-# **1. Every nod has an onset. What follows?**  (a) The music follows her. (b) Nothing yet. (c) The music has 100 beats a
-# minute.
+# **1. Every nod has an onset. What follows?**  (a) The music follows her. (b) Nothing yet. (c) The music has
+# 100 beats a minute.
 #
 # <details><summary>Answers</summary>
 #
-# - (a) Not yet: music with very many onsets has one at every nod of everybody. That is what the strangers are for.
-# - (b) **Right.** It takes the comparison with others, over many takes.
-# - (c) Not necessarily: onsets twice or four times as fast meet every nod as well.
+# - (a) Not yet. Music with very many onsets has one at every nod of everybody. That is why we compare with
+#   strangers.
+# - (b) **Right.** You need the comparison with others, over many takes.
+# - (c) Not necessarily. Music at twice or four times that tempo also has an onset at every nod.
 # </details>
 
 # %% [markdown]
-# **2. What does `visual_guidance=0` do?**  (a) It makes silence. (b) It makes music from the words alone. (c) It makes the
-# music do the opposite of the movements.
+# **2. What does `visual_guidance=0` do?**  (a) It makes silence. (b) It makes music from the words alone. (c)
+# It makes the music do the opposite of the movements.
 #
 # <details><summary>Answers</summary>
 #
-# - (a) No: the words still lead, as you heard.
-# - (b) **Right.** The change that seeing her makes is multiplied by 0. With 1 it counts as in training, with more it is
-#   exaggerated.
-# - (c) No: that would take a negative weight, which is refused.
+# - (a) No. The words still count, as you heard.
+# - (b) **Right.** Seeing her changes what the model would write, and 0 removes this change. With 1 it counts
+#   as in training. With more it is exaggerated.
+# - (c) No. That would take a negative number, which the library refuses.
 # </details>
 
 # %% [markdown]
@@ -319,36 +328,43 @@ check(equal, lambda: equal[0] == 1 and equal[1] < 0.5)
 #
 # - A video becomes landmarks, landmarks become controls, controls and words become codes, codes become sound.
 # - Controls, onsets and spectrogram on one time axis show whether music and movement meet.
-# - Comparing needs one change at a time, the same seed, and other people to compare with.
+# - A comparison needs one change at a time, the same seed, and other people to compare with.
 #
 # ## Limits
 #
-# - Nano is small, has heard one procedural band only, and knows few words, all English: fifteen styles such as rock, techno, waltz,
-#   reggae and piano ballad; fast, slow, happy, sad and the like, and the names of eighteen instruments.
-# - It learned to watch from synthetic people. Large, regular movements steer it best, fine expressions little.
-# - MediaPipe finds faces of some people, and in some light, better than of others. Who is not found cannot play.
+# - Nano is small and has heard one procedural band only. It knows few words, all English: fifteen styles such
+#   as rock, techno, waltz, reggae and piano ballad; words such as fast, slow, happy and sad; and eighteen
+#   instruments.
+# - It learned to watch from synthetic people. Large, regular movements steer it best. Fine expressions steer
+#   it little.
+# - MediaPipe finds some people's faces better than others', and light matters. A person who is not found
+#   cannot play.
 #
 # ## References
 #
 # - Izzati, Li and Xia 2025, [Expotion](https://arxiv.org/abs/2507.04955): the idea that this library teaches.
 # - Copet et al. 2023, [Simple and controllable music generation](https://arxiv.org/abs/2306.05284): MusicGen.
-# - Kartynnik et al. 2019, [Real-time facial surface geometry](https://arxiv.org/abs/1907.06724): the face's points.
+# - Kartynnik et al. 2019, [Real-time facial surface geometry](https://arxiv.org/abs/1907.06724): the face's
+#   points.
 # - Brooks et al. 2023, [InstructPix2Pix](https://arxiv.org/abs/2211.09800): guidance by two conditions.
 #
 # ## Next
 #
-# How the points are found, and when not: [01_landmarks](01_landmarks.ipynb).
+# How the points are found, and when that fails: [01_landmarks](01_landmarks.ipynb).
 #
-# | lessons | what they are about |
+# | lessons | topic |
 # |---|---|
-# | 01, 02, 03 | the person: points, what is made of them, smoothing and time |
-# | 04, 05, 06 | the model: inside MusicGen, what it learns from, how it learns to watch |
+# | 01, 02, 03 | the person: points, controls, smoothing and time |
+# | 04, 05, 06 | the model: inside MusicGen, its training data, how it learns to watch |
 # | 07, 08 | the music: play it, then prove that it follows |
 # | 09 | all of it with the real MusicGen |
 #
-# [The map of the course](../README.md#the-course) says what is built by hand in each, and how long it takes.
+# [The map of the course](../README.md#the-course) says what you build by hand in each lesson, and how long it
+# takes.
 #
-# Film yourself for ten seconds (face and shoulders, light from the front, large nods), put the file beside this notebook,
-# set `video = "me.mp4"` in section 1 and run everything again; the numbers in the text and the exercises' targets belong to the
-# bundled clip. Film nobody who has not agreed. What you made lies in `notebooks/out/`. Without a notebook, in this folder and
-# the activated environment: `expotion-lite generate me.mp4 --prompt "slow sad piano ballad" -o mine.mp4`.
+# Film yourself for ten seconds: face and shoulders, light from the front, large nods. Put the file beside
+# this notebook, set `video = "me.mp4"` in section 1 and run everything again. Numbers and targets in the text
+# belong to the bundled clip. Film only people who have agreed. Your results are in `notebooks/out/`.
+#
+# Without a notebook, in this folder and the activated environment:
+# `expotion-lite generate me.mp4 --prompt "slow sad piano ballad" -o mine.mp4`.

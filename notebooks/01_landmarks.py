@@ -15,22 +15,22 @@
 # %% [markdown]
 # # Landmarks: points on a moving face
 #
-# A music model cannot watch a video. What it gets are numbers that were read off the person, and everything that follows
-# rests on how these are read. Here you read the times of a video's pictures and measure a smile from points, both by hand,
-# and then make the reading fail.
+# A music model cannot watch a video. It gets numbers that were measured on the person, and all later steps
+# depend on them. Here you read the times of a video's frames and measure a smile from points, both by hand.
+# Then you make the measurements fail.
 #
 # **Time:** half a minute of computing on two CPU cores, 30 minutes with reading. A GPU would not help.
 #
 # **By the end you can**
 #
-# - *read* each picture of a video with its true time, and *say* what goes wrong with the number of the picture instead,
+# - *read* each frame of a video with its true time, and *say* what goes wrong if you count frames instead,
 # - *compute* a head's tilt and a smile from points, and *check* them against MediaPipe's own scores,
 # - *tell* "found" from "right", and *name* three conditions in which they differ,
-# - *explain* why what is missing must not be zero.
+# - *explain* why a missing value must not be zero.
 #
 # **You need** numpy's arrays with boolean masks, and [00_start_here](00_start_here.ipynb).
 #
-# **Privacy:** the video is read on the machine that runs this notebook, and nothing of it is sent anywhere.
+# **Privacy:** this notebook reads the video on the machine where it runs. Nothing is sent anywhere.
 
 # %%
 from dataclasses import replace
@@ -41,27 +41,27 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import expotion_lite as el
-from expotion_lite import example_clip, plots
 from expotion_lite.course import check
 from expotion_lite.landmarks import BLENDSHAPES
 from expotion_lite.synthetic import bundled_performance, render_frames
 
 # %% [markdown]
-# ## 1. A picture has a time
+# ## 1. A frame has a time
 #
-# A webcam promises 30 pictures a second and delivers what the light allows: now 33 ms apart, now 50, and some are lost. Let us
-# make such a recording out of the bundled clip: each picture comes up to 20 ms late, and one in ten is lost.
+# A webcam promises 30 frames a second and delivers what the light allows. One frame comes after 33 ms, the
+# next after 50 ms, and some are lost. We make such a recording from the bundled clip: each frame comes up to
+# 20 ms late, and one in ten is lost.
 
 # %%
-frames = list(el.read_frames(example_clip()))
+frames = list(el.read_frames(el.example_clip()))
 rng = np.random.default_rng(0)
 kept = [frame for frame in frames if frame.time_s == 0 or rng.random() > 0.1]
 uneven = [el.Frame(frame.image, frame.time_s + 0.02 * rng.random()) for frame in kept]
 path = el.write_video("out/uneven.mp4", uneven, overwrite=True)
 
 # %% [markdown]
-# In the file every picture carries its *presentation timestamp* (pts), a whole number of ticks, and the stream says how long a
-# tick is. That is all there is to it:
+# In the file every frame carries its *presentation timestamp* (pts), a whole number of ticks. The stream says
+# how long a tick is. The product of the two is the frame's time:
 
 # %%
 with av.open(str(path)) as file:
@@ -71,39 +71,41 @@ times = times - times[0]
 
 # %%
 assert np.allclose(times, [frame.time_s for frame in el.read_frames(path)], atol=1e-3)
-print(len(times), "pictures; the last at", round(times[-1], 2), "s")
+print(len(times), "frames; the last at", round(times[-1], 2), "s")
 
 # %% [markdown]
-# **Predict:** somebody counts pictures instead and takes picture number *i* to be at *i* / 25 s, because the clip was made at 25 a
-# second. How far off is that after 10 seconds?
+# **Predict:** suppose you count frames instead. The clip was made at 25 frames a second, so you take frame
+# *i* to be at *i* / 25 s. How far off are you after 10 seconds?
 
 # %%
 counted = np.arange(len(times)) / 25
 figure, ax = plt.subplots(figsize=(8, 2.6))
 ax.plot(times, 1000 * (times - counted))
-_ = ax.set(xlabel="time (s)", ylabel="counted too early (ms)", title="What counting pictures does")
+_ = ax.set(xlabel="time (s)", ylabel="too early by (ms)", title="error of counting frames")
 
 # %% [markdown]
-# **Explain.** Each lost picture makes the count 40 ms too early, for good. After ten seconds it is about a second: at 100 beats a
-# minute that is more than a beat. People notice sound that comes 45 ms too early or 125 ms too late (ITU-R BT.1359), so nobody may count
-# pictures. `read_frames` never does.
+# **Explain.** Each lost frame makes the counted time 40 ms too early, and this error stays. After ten seconds
+# it is about one second. At 100 beats a minute that is more than a beat. People notice sound that comes 45 ms
+# too early or 125 ms too late (ITU-R BT.1359), so never count frames. `read_frames` never does.
 
 # %% [markdown]
 # ## 2. Points
 #
-# MediaPipe looks at each picture and answers with 478 points of the face, 52 expression scores (*blendshapes*), the head's
-# rotation, and 33 points of the body.
+# MediaPipe looks at each frame and returns 478 points of the face, 52 expression scores (*blendshapes*), the
+# rotation of the head, and 33 points of the body.
 
 # %%
-landmarks = el.extract_landmarks(example_clip(), progress=False)
-figure = plots.plot_landmark_strip(example_clip(), landmarks, 3)
+landmarks = el.extract_landmarks(el.example_clip(), progress=False)
+figure = el.plots.plot_landmark_strip(el.example_clip(), landmarks, 3)
 
 # %%
 landmarks.face.shape, landmarks.blendshapes.shape, landmarks.head_pose.shape, landmarks.body.shape
 
 # %% [markdown]
-# The numbers of the points are fixed: 33 and 263 are the outer corners of the eyes, 61 and 291 those of the mouth; 33 and 61 lie on
-# the left of the picture, which is her right. (Names of expressions such as `mouthSmileLeft` mean her own left.) Coordinates are fractions of the picture's width and height, and become pixels before anything is measured.
+# Each point has a fixed number. 33 and 263 are the outer corners of the eyes, 61 and 291 the corners of the
+# mouth. 33 and 61 lie on the left of the image, which is her right. (Names of expressions, such as
+# `mouthSmileLeft`, mean her own left.) Coordinates are fractions of the image's width and height. They must
+# become pixels before you measure anything.
 
 # %%
 size = np.array([landmarks.width, landmarks.height])
@@ -120,7 +122,7 @@ _ = ax.set(xlim=(145, 315), ylim=(230, 60), title="the four corners among 478 po
 # %% [markdown]
 # ## 3. A tilt, by hand
 #
-# The head tilts when the line through the eyes does. Its angle is an arctangent.
+# The head tilts when the line through the eyes tilts. The angle of that line is an arctangent.
 
 # %%
 across = points[:, 263] - points[:, 33]
@@ -135,28 +137,31 @@ _ = ax.legend()
 assert np.abs(tilt_deg - landmarks.head_pose[:, 2]).max() < 3
 
 # %% [markdown]
-# Two points of 478 tell the tilt within three degrees. MediaPipe fits a whole head to all of them, which gives nod (*pitch*), turn
-# (*yaw*) and tilt (*roll*), the three columns of `head_pose`; the first two do not follow from two points.
+# Two of 478 points give the tilt within three degrees. MediaPipe fits a whole head to all points. That gives
+# nod (*pitch*), turn (*yaw*) and tilt (*roll*), the three columns of `head_pose`. Two points cannot give the
+# first two.
 
 # %% [markdown]
 # ## 4. A smile, by hand
 #
-# A smile pulls the corners of the mouth apart. How far apart they are in pixels depends on how near she sits, so it is divided
-# by another distance of the same face that no expression changes: that of the eyes' corners.
+# A smile pulls the corners of the mouth apart. But their distance in pixels also depends on how near she
+# sits. So we divide it by another distance of the same face that no expression changes: the one between the
+# corners of the eyes.
 #
-# **Predict:** will this ratio rise and fall with MediaPipe's score of a smile? What else could change it?
+# **Predict:** will this ratio rise and fall with MediaPipe's smile score? What else could change it?
 
 
 # %%
 def distance(a, b):
-    """Pixels between two points of the face in every frame."""
+    """Return the pixels between two points of the face in every frame, (T,)."""
     return np.linalg.norm(points[:, a] - points[:, b], axis=1)
 
 
 smile_ratio = distance(61, 291) / distance(33, 263)
 
 # %%
-left, right = (landmarks.blendshapes[:, BLENDSHAPES.index(f"mouthSmile{side}")] for side in ("Left", "Right"))
+left = landmarks.blendshapes[:, BLENDSHAPES.index("mouthSmileLeft")]
+right = landmarks.blendshapes[:, BLENDSHAPES.index("mouthSmileRight")]
 score = (left + right) / 2
 figure, (ax, beside) = plt.subplots(1, 2, figsize=(8, 2.8), width_ratios=(2.2, 1))
 ax.plot(landmarks.times, score, label="MediaPipe's score")
@@ -172,17 +177,17 @@ print("correlation", round(agreement, 2))
 assert agreement > 0.8
 
 # %% [markdown]
-# **Explain.** The two agree, with wiggles: when she nods, the mouth, which lies lower and further forward than the eyes, is seen at
-# another angle. The blendshapes come from a network that was trained on many faces and takes the pose into account. A ratio of
-# two distances is honest and simple, and it mixes expression with movement. In [00](00_start_here.ipynb) `smile` was made from
-# the blendshapes for that reason.
+# **Explain.** The two agree, apart from small wiggles. The mouth lies lower and further forward than the
+# eyes, so the camera sees it at another angle when she nods. The blendshapes come from a network that was
+# trained on many faces and allows for the pose. A ratio of two distances is simple, but it mixes expression
+# with movement. For that reason the channel `smile` in [00](00_start_here.ipynb) comes from the blendshapes.
 
 # %% [markdown]
 # ## 5. What fails
 #
-# Now the pictures get worse: darker, smaller, covered, upside down. For each we ask for four things: the share of pictures in which
-# a face is *found*, how far all points and those of the mouth then are off, in distances of the eyes, and how far the score of a smile is.
-# The picture is square, so fractions will do for a ratio.
+# Now we make the frames worse: darker, smaller, covered, upside down. For each change we compute the share of
+# frames in which a face is *found*, and how far off three things are: all points, the mouth's points, and the
+# smile score. Points are measured in eye distances. (The image is square, so fractions will do.)
 
 # %%
 few = frames[::5]
@@ -192,12 +197,13 @@ eyes_apart = np.linalg.norm(true.face[:, 33, :2] - true.face[:, 263, :2], axis=1
 
 # %%
 def with_change(change):
-    """Landmarks of the same pictures after `change`, which takes an image (H, W, 3) and returns another."""
-    return el.extract_landmarks([el.Frame(change(f.image), f.time_s) for f in few], progress=False)
+    """Return the landmarks of the same frames after `change`, a function of an image (H, W, 3)."""
+    changed = [el.Frame(change(frame.image), frame.time_s) for frame in few]
+    return el.extract_landmarks(changed, progress=False)
 
 
 def grey(rows, columns):
-    """A change that covers a part of the picture."""
+    """Return a change that covers a part of the image."""
 
     def change(image):
         image = image.copy()
@@ -227,52 +233,63 @@ for ax, (name, change) in zip(axes.flat, changes.items(), strict=True):
     ax.axis("off")
 
 # %% [markdown]
-# **Predict:** in which of these is no face found? In which is one found, and what is read off it wrong?
+# **Predict:** in which of these is no face found? In which is a face found, but measured wrongly?
 
 # %%
+smile_left = BLENDSHAPES.index("mouthSmileLeft")
 results = {name: with_change(change) for name, change in changes.items()}
-smile = {name: got.blendshapes[:, BLENDSHAPES.index("mouthSmileLeft")] for name, got in results.items()}
+smile = {name: result.blendshapes[:, smile_left] for name, result in results.items()}
+
+# %%
 MOUTH = [61, 291, 13, 14]  # its corners, and the middles of the lips
 print(f"{'':25} found  points off  mouth off  smile off")
-for name, got in results.items():
-    face = 1 - got.face if name == "upside down" else got.face  # turned back
-    off = np.linalg.norm((face - true.face)[:, :, :2], axis=2)[got.face_found] / eyes_apart
-    smile_off = np.abs(smile[name] - smile["as it is"])[got.face_found]
-    wrong = f"{np.median(off):8.2f}     {np.median(off[:, MOUTH]):8.2f} {smile_off.mean():8.2f}" if len(off) else ""
-    print(f"{name:25} {got.face_found.mean():4.0%} {wrong}")
+for name, result in results.items():
+    face = 1 - result.face if name == "upside down" else result.face  # turned back
+    found = result.face_found
+    print(f"{name:25} {found.mean():4.0%}", end=" ")
+    if found.any():
+        off = np.linalg.norm((face - true.face)[found, :, :2], axis=2) / eyes_apart
+        smile_off = np.abs(smile[name] - smile["as it is"])[found].mean()
+        print(f"{np.median(off):8.2f} {np.median(off[:, MOUTH]):12.2f} {smile_off:8.2f}", end="")
+    print()
 
 # %% [markdown]
-# **Look** at three kinds of rows. Hardly harmed: a tenth of the light, half a face. Lost: a fiftieth, too far away, and mostly upside
-# down. The third kind is the treacherous one: out of focus or with the mouth covered, the face *is found*, its points lie nearly where they should, and the smile is *made up*.
+# **Look** at three groups of rows. A tenth of the light and half a face covered do little harm. A fiftieth of
+# the light and the far-away face are lost, like most frames upside down. The third group is dangerous: out of
+# focus or with the mouth covered, the face *is found* and its points lie nearly right, but the smile is *made
+# up*.
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 2.6))
 for name, style in [("as it is", "-"), ("mouth covered", "--"), ("out of focus", ":")]:
     ax.plot(true.times, smile[name], style, label=name)
-_ = ax.set(xlabel="time (s)", ylabel="score of a smile", ylim=(-0.05, 1.25))
+_ = ax.set(xlabel="time (s)", ylabel="smile score", ylim=(-0.05, 1.25))
 _ = ax.legend(loc="upper left", ncols=3)
 
 # %% [markdown]
-# **Explain.** MediaPipe completes a face as it expects faces to be. With a cup or a microphone before the mouth, or in a blur, it
-# still answers with a smile score, and the score knows nothing. (At five pictures a second the uncovered face stumbles once as well,
-# near 7 s: tracking likes pictures that follow one another closely.) *Found* is not *right*, and no number in the answer says so for the
-# face; only the body's points have a visibility.
+# **Explain.** MediaPipe completes a face as it expects faces to be. If a cup, a microphone or a blur hides
+# the mouth, it still returns a smile score, but this score means nothing. (At five frames a second the
+# uncovered face fails once, too, near 7 s. Tracking works best on closely spaced frames.) *Found* does not
+# mean *right*. For the face, no number in the result shows the difference. Only the body's points have a
+# visibility.
 #
-# A network also expects some faces more than others. Three commercial ones that guess a gender from a face were wrong about up to
-# 35 % of darker-skinned women and under 1 % of lighter-skinned men (Buolamwini and Gebru 2018). Whoever builds on such networks
-# inherits what they do not see; so try your system on the people who will use it.
+# A network also expects some faces more than others. Buolamwini and Gebru (2018) tested three commercial
+# programs that guess a gender from a face. They were wrong about up to 35 % of darker-skinned women and under
+# 1 % of lighter-skinned men. A system built on such networks inherits their errors. Test yours on the people
+# who will use it.
 
 # %% [markdown]
 # ### Turned away
 #
-# The photograph that moves in the bundled clip can be made to look aside. (It has no back of the head, so beyond 40° it is a poor likeness.)
+# The photograph that moves in the bundled clip can also look aside. It has no back of the head, so beyond 40°
+# it is a poor likeness.
 #
-# **Predict:** up to which angle is a face found, and where it is found, is the turn (*yaw*) read within 5°?
+# **Predict:** up to which angle is a face found? Where it is found, is the turn (*yaw*) read within 5°?
 
 
 # %%
 def turned(yaw_deg):
-    """Three pictures of her, still, with the head turned by so much."""
+    """Return three equal frames of her with the head turned by this angle."""
     still = {name: np.zeros(3) for name in moves.curves} | {"yaw": np.full(3, yaw_deg)}
     return list(render_frames(replace(moves, times=moves.times[:3], curves=still)))
 
@@ -281,21 +298,21 @@ moves, turns = bundled_performance(0), (0, 20, 40, 60)
 figure, axes = plt.subplots(1, 4, figsize=(8, 2.4))
 for ax, turn in zip(axes, turns, strict=True):
     pictures = turned(turn)
-    got = el.extract_landmarks(pictures, progress=False)
+    result = el.extract_landmarks(pictures, progress=False)
     ax.imshow(pictures[0].image)
     ax.axis("off")
-    ax.set_title(
-        f"{turn}°: " + (f"read {np.nanmedian(got.head_pose[:, 1]):.0f}°" if got.face_found.any() else "nobody")
-    )
+    yaw = np.nanmedian(result.head_pose[:, 1]) if result.face_found.any() else None
+    ax.set_title(f"{turn}°: nobody" if yaw is None else f"{turn}°: read {yaw:.0f}°")
 
 # %% [markdown]
-# **Look:** less is read than the head was turned (in part the photograph's doing: its depth is flattened when it turns), and at 60°
-# nobody is found. Somebody who looks far aside is lost; put the camera where they look.
+# **Look:** MediaPipe reads too small an angle. In part that is because the photograph's head is modelled
+# flatter than a real one. At 60° no face is found. A person who looks far aside is lost, so put the camera
+# where they look.
 
 # %% [markdown]
 # ## 6. Missing is not zero
 #
-# Suppose the light goes out for a moment. What should stand in the table then?
+# Suppose the light goes out for a moment. Which value should stand in the data then?
 
 # %%
 gap = (landmarks.times > 4.6) & (landmarks.times < 5.2)
@@ -311,26 +328,34 @@ _ = axes[0].set(ylabel="pitch (degrees)")
 _ = axes[1].set(xlabel="time (s)", ylabel="speed (degrees/s)")
 _ = axes[0].legend()
 
+
 # %%
-fastest = [round(np.abs(np.diff(values) / np.diff(landmarks.times)).max()) for values in (with_zero, nod)]
-print("fastest with zero", fastest[0], "degrees/s; without the gap", fastest[1], "degrees/s")
+def fastest(values):
+    """Return the highest speed, in degrees per second."""
+    return round(np.abs(np.diff(values) / np.diff(landmarks.times)).max())
+
+
+print("highest speed: with zeros", fastest(with_zero), "degrees/s; without a gap", fastest(nod))
 
 # %% [markdown]
-# **Explain.** Zero is a pose like any other: it looks straight into the camera. Going there and back are two movements that nobody made,
-# and music that follows movements would mark both. NaN (not a number) spreads through every calculation until somebody deals
-# with it on purpose: short gaps are bridged ([03](03_smoothing_and_alignment.ipynb)), long ones stay missing. A network cannot read
-# NaN, so at the very end 0 is written after all, together with `face_missing` = 1, which tells this 0 from a real one.
+# **Explain.** Zero is a pose like any other: she looks straight into the camera. The jumps to zero and back
+# are two movements that nobody made. Music that follows movements would mark both. NaN (not a number) spreads
+# through every calculation until somebody handles it on purpose. Short gaps are bridged
+# ([03](03_smoothing_and_alignment.ipynb)), long ones stay missing. A network cannot read NaN. So the controls
+# hold 0 after all, together with `face_missing` = 1, which tells this 0 from a real one.
 
 # %% [markdown]
 # ## Exercises
 #
-# **1. Blinks.** Points 159 and 145 are the upper and lower lid of one eye. Make a ratio that falls when she blinks, draw it,
-# and find the blinks (time by 25; or `scipy.signal.find_peaks`). Her eyes close only by about half. *Target: three, near 2.2, 5.0 and 9.4 s.*
+# **1. Blinks.** Points 159 and 145 are the upper and lower lid of one eye. Make a ratio that falls when she
+# blinks, plot it, and find the blinks. Read the frames off the plot (seconds times 25), or use
+# `scipy.signal.find_peaks`. Her eyes close only by about half. *Target: three blinks, near 2.2, 5.0 and 9.4
+# s.*
 
 # %%
-blinks = ...  # for each blink, the number of the picture in which the eye is most closed
+blinks = ...  # for each blink, the number of the frame in which the eye is most closed
 
-check(blinks, lambda: len(blinks) == 3 and np.allclose(landmarks.times[blinks], [2.2, 5.0, 9.4], atol=0.15))
+check(blinks, lambda: np.allclose(landmarks.times[blinks], [2.2, 5.0, 9.4], atol=0.15))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -344,32 +369,35 @@ check(blinks, lambda: len(blinks) == 3 and np.allclose(landmarks.times[blinks], 
 # print(landmarks.times[blinks])
 # ```
 #
-# The prominence is a choice: at 0.06 one blink is lost.
+# The prominence is a choice. At 0.06 one blink is lost.
 # </details>
 
 # %% [markdown]
-# **2. How dark is too dark?** Divide the light by 10, 20, 30 and so on. From which divisor on is no face found in any picture?
-# *Target: between 30 and 60, the share falling on the way.*
+# **2. How dark is too dark?** Divide the light by 10, 20, 30 and so on. From which divisor on is no face
+# found in any frame? *Target: between 30 and 60. The share of frames with a face falls on the way.*
 
 # %%
-found = ...  # a dictionary: divisor -> share of the pictures with a face
+found = ...  # a dictionary: divisor -> share of the frames with a face
 
-check(found, lambda: found[10] > 0.5 and 30 <= min(divisor for divisor, share in found.items() if share == 0) <= 60)
+check(found, lambda: found[10] > 0.5 and 30 <= min(by for by in found if found[by] == 0) <= 60)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# found = {divisor: with_change(lambda image, by=divisor: image // by).face_found.mean() for divisor in range(10, 70, 10)}
+# found = {}
+# for divisor in range(10, 70, 10):
+#     found[divisor] = with_change(lambda image, by=divisor: image // by).face_found.mean()
 # print(found)
 # ```
 #
-# A real camera in the dark is worse: it adds noise. Try `np.clip(image // 10 + rng.normal(0, 5, image.shape), 0, 255).astype(np.uint8)`.
+# A real camera does worse in the dark, because it adds noise. Try
+# `np.clip(image // 10 + rng.normal(0, 5, image.shape), 0, 255).astype(np.uint8)`.
 # </details>
 
 # %% [markdown]
-# **3. A nod from points.** How far the tip of the nose (point 1) lies below the middle of the eyes, in distances of the eyes, tells the
-# nod. Correlate it with the pitch, `landmarks.head_pose[:, 0]`. *Target: above 0.85.*
+# **3. A nod from points.** Measure how far the tip of the nose (point 1) lies below the middle of the eyes,
+# in eye distances. Correlate it with the pitch, `landmarks.head_pose[:, 0]`. *Target: above 0.85.*
 
 # %%
 agreement = ...  # a correlation
@@ -390,49 +418,53 @@ check(agreement, lambda: agreement > 0.85)
 # %% [markdown]
 # ## Quiz
 #
-# **1. A recording has 30 pictures a second on average, and times of its own. Which statement is true?**  (a) Picture 300 is at 10 s. (b) Only
-# its pts says when picture 300 is shown. (c) The average is enough if no picture was lost.
+# **1. A recording has 30 frames a second on average, at uneven times. Which statement is true?**  (a) Frame
+# 300 is at 10 s. (b) Only its pts says when frame 300 is shown. (c) The average is enough if no frame was
+# lost.
 #
 # <details><summary>Answers</summary>
 #
-# - (a) Not in general: the average says nothing about the first ten seconds.
+# - (a) Not in general. The average says nothing about the first ten seconds.
 # - (b) **Right.**
-# - (c) No: pictures that come now early, now late keep the average and still have other times.
+# - (c) No. Frames may come early or late and still have the same average.
 # </details>
 
 # %% [markdown]
-# **2. A face was found in every picture. What follows?**  (a) The points are where the face is. (b) The person was never hidden. (c) MediaPipe
-# had an answer for every picture.
+# **2. A face was found in every frame. What follows?**  (a) The points are where the face is. (b) The face
+# was never hidden. (c) MediaPipe returned points for every frame.
 #
 # <details><summary>Answers</summary>
 #
-# - (a) No: with the mouth covered, its points were guessed, and the smile was made up.
-# - (b) No: half of the face may be hidden.
+# - (a) No. With the mouth covered, its points were guessed and the smile was made up.
+# - (b) No. Half of the face may be hidden.
 # - (c) **Right**, and no more than that.
 # </details>
 
 # %% [markdown]
 # ## What we saw
 #
-# - Every picture has its own time, and only that counts.
-# - Ratios of distances within a face measure expressions without regard to how near somebody sits; learned scores also allow for the pose.
-# - Dark and small pictures fail abruptly; blurred and covered ones are completed by invention.
-# - What is missing is marked as missing.
+# - Every frame has its own time. Only that time counts.
+# - Ratios of distances within a face measure expressions at any distance from the camera. Learned scores also
+#   allow for the pose.
+# - Dark and small images fail abruptly. In blurred and covered ones, MediaPipe makes up what it cannot see.
+# - Missing values are marked as missing.
 #
 # ## Limits
 #
-# - One face, made from one photograph, seen from the front. How points behave when a real head turns to its profile, this clip cannot
-#   show: film yourself turning, and look at which points wander.
-# - Depth (`z`) is a guess of the network from a single picture; we have not used it.
+# - One face, made from one photograph, seen from the front. This clip cannot show how points behave when a
+#   real head turns to its profile. Film yourself turning, and see which points wander.
+# - Depth (`z`) is a guess of the network from a single image. We have not used it.
 #
 # ## References
 #
-# - Kartynnik et al. 2019, [Real-time facial surface geometry](https://arxiv.org/abs/1907.06724): the face's points.
+# - Kartynnik et al. 2019, [Real-time facial surface geometry](https://arxiv.org/abs/1907.06724): the face's
+#   points.
 # - Bazarevsky et al. 2020, [BlazePose](https://arxiv.org/abs/2006.10204): the body's points.
-# - Buolamwini and Gebru 2018, [Gender shades](https://proceedings.mlr.press/v81/buolamwini18a.html): whom face analysis fails.
-# - ITU-R 1998, BT.1359: when people notice that sound and picture part.
+# - Buolamwini and Gebru 2018, [Gender shades](https://proceedings.mlr.press/v81/buolamwini18a.html): for whom
+#   face analysis fails.
+# - ITU-R 1998, BT.1359: when people notice sound out of sync.
 #
 # ## Next
 #
-# The points become named curves that a music model can follow, and that do not depend on who sits there:
+# The points become named curves that a music model can follow, whoever sits there:
 # [02_controls](02_controls.ipynb).

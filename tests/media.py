@@ -1,20 +1,24 @@
-"""Small test videos, made on the spot.
+"""Generator of small test videos and sounds, and functions that recognise them.
 
-Every picture has a red quarter in the upper left corner of what a viewer should see when the file's rotation flag is
-0, and its number as the grey level of the rest, so that a test can tell which picture it got and which way is up.
+Every picture has a red quarter and a grey rest. With a rotation flag of 0 the red quarter is at the upper left, so a
+test can tell which way is up. The grey level encodes the number of the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from expotion_lite.video import Frame, VideoSource, read_frames
+
 CLOCK = Fraction(1, 90000)
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx", ".ts": "libx264", ".avi": "mpeg4"}
 SOUND_CODECS = {".webm": "libopus", ".avi": "libmp3lame"}
+UNEVEN = [0, 0.04, 0.09, 0.12, 0.2, 0.31, 0.33, 0.4]  # seconds of eight frames, as a webcam records them
+B_FRAMES = {"preset": "medium"}  # makes x264 store frames in another order than they are shown in
 FAST = {
     "libx264": {"preset": "ultrafast", "crf": "12"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
@@ -25,12 +29,12 @@ FAST = {
 
 
 def grey(number: int) -> int:
-    """The grey level of picture `number`, for the first 30."""
+    """Return the grey level of a picture; it repeats after 30 pictures."""
     return 30 + 7 * (number % 30)
 
 
 def picture(number: int, size: tuple[int, int]) -> np.ndarray:
-    """(height, width, 3) uint8; `size` is (width, height)."""
+    """Draw picture `number`, (height, width, 3) uint8; `size` is (width, height)."""
     width, height = size
     image = np.full((height, width, 3), grey(number), np.uint8)
     image[: height // 2, : width // 2] = (220, 30, 30)
@@ -38,13 +42,13 @@ def picture(number: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def number_of(image: np.ndarray) -> int:
-    """Which picture this is, from the grey level in the middle of its lower right quarter (upright pictures)."""
+    """Read the number of an upright picture from the grey level in the middle of its lower right quarter."""
     height, width = image.shape[:2]
     return round((float(image[3 * height // 4, 3 * width // 4].mean()) - 30) / 7)
 
 
 def red_corner(image: np.ndarray) -> str:
-    """Where the red quarter is: "top left", "top right", "bottom left" or "bottom right"."""
+    """Return the place of the red quarter: "top left", "top right", "bottom left" or "bottom right"."""
     height, width = image.shape[:2]
     spots = {
         f"{v} {h}": image[y * height // 4, x * width // 4].astype(int)
@@ -54,8 +58,43 @@ def red_corner(image: np.ndarray) -> str:
     return max(spots, key=lambda name: spots[name][0] - spots[name][2])
 
 
+def numbered_frames(times: Iterable[float], size: tuple[int, int] = (64, 48)) -> Iterator[Frame]:
+    """Yield pictures 0, 1, ... at the given times in seconds; `size` is (width, height)."""
+    return (Frame(picture(number, size), time_s) for number, time_s in enumerate(times))
+
+
+def times_of(video: VideoSource) -> list[float]:
+    """Read the times of all frames, in seconds."""
+    return [frame.time_s for frame in read_frames(video)]
+
+
+def numbers_of(video: VideoSource) -> list[int]:
+    """Read the numbers of all pictures."""
+    return [number_of(frame.image) for frame in read_frames(video)]
+
+
+def packets_of(path: Path) -> list[bytes]:
+    """Read the encoded pictures, which stay the same if a video is copied without re-encoding."""
+    import av
+
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def cut_in_half(path: Path) -> Path:
+    """Drop the second half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def sine(duration_s: float, sample_rate: int = 32000, frequency: float = 440.0) -> np.ndarray:
+    """Make a tone, (N,) float32 with amplitude 0.8."""
+    time_s = np.arange(round(duration_s * sample_rate)) / sample_rate
+    return (0.8 * np.sin(2 * np.pi * frequency * time_s)).astype(np.float32)
+
+
 def click(time_s: float, duration_s: float, sample_rate: int) -> np.ndarray:
-    """(N,) float32 silence with one short tone burst that starts at `time_s`."""
+    """Make silence with one pulse of 2 ms that starts at `time_s`, (N,) float32."""
     samples = np.zeros(round(duration_s * sample_rate), np.float32)
     start = round(time_s * sample_rate)
     samples[start : start + sample_rate // 500] = 0.9
@@ -63,7 +102,7 @@ def click(time_s: float, duration_s: float, sample_rate: int) -> np.ndarray:
 
 
 def click_time(audio: np.ndarray, sample_rate: int) -> float:
-    """Seconds at which the sound first passes half of its peak."""
+    """Return when the sound first exceeds half of its peak, in seconds."""
     loud = np.abs(audio)
     return float(np.argmax(loud > 0.5 * loud.max()) / sample_rate)
 
@@ -90,15 +129,22 @@ def make_video(
     """Write a test video; the suffix of `path` picks the container.
 
     Args:
-        fps, count: an even rate and how many pictures; or `times`: seconds of each picture, uneven if you like.
-        pictures: (height, width, 3) uint8 as stored, in turn and again from the first; numbered ones by default.
+        path: the file to write.
+        fps: frames per second; ignored if `times` is given.
+        count: number of frames; ignored if `times` is given.
+        times: seconds of each frame; they may be uneven.
+        pictures: (height, width, 3) uint8 as stored, repeated as needed; numbered ones by default.
         size: (width, height) as stored, without `pictures`.
-        rotation: degrees clockwise that a player shall turn the stored picture by; mirrored: and flip it sideways.
-        audio: (N,) float32 sound at `sample_rate`, from `start_s` on.
-        start_s: time of the first picture on the file's own clock.
-        live: as a browser's MediaRecorder writes: no duration, no index, a claimed rate of 1000 frames a second.
+        rotation: degrees clockwise by which a player shall turn the stored picture.
+        mirrored: a player shall also flip it sideways.
+        codec: of the pictures; by default the usual one for the container.
+        audio: (N,) float32 sound, from `start_s` on.
+        sample_rate: hertz of `audio`.
+        start_s: time of the first frame on the file's own clock.
+        live: write as a browser's MediaRecorder does: no duration, no index, a claimed rate of 1000 frames per second.
         pixel_aspect: width of a stored pixel over its height, 1 if not given.
-        options: of the encoder (`FAST` by default); container_options: of the muxer.
+        options: of the encoder (`FAST` by default).
+        container_options: of the muxer.
     """
     import av
 

@@ -1,4 +1,4 @@
-"""The whole path: a video and a prompt in, the same video with its own music out."""
+"""The whole path: from a video and a prompt to the video with its music."""
 
 from __future__ import annotations
 
@@ -30,11 +30,18 @@ def short_clip(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def shorter_clip(tmp_path_factory):
+    """Its first 0.6 s."""
+    path = tmp_path_factory.mktemp("clip") / "shorter.mp4"
+    return write_video(path, islice(read_frames(example_clip()), 15))
+
+
+@pytest.fixture(scope="module")
 def take(short_clip):
     return generate(short_clip, PROMPT, seed=1, progress=False)
 
 
-def test_the_command_gives_the_video_its_music(short_clip, take, tmp_path, capsys):
+def test_the_command_writes_the_video_with_music(short_clip, take, tmp_path, capsys):
     out, wav = tmp_path / "out.mp4", tmp_path / "out.wav"
     arguments = ["generate", str(short_clip), "--prompt", PROMPT, "-o", str(out), "--audio", str(wav), "--seed", "1"]
     assert main(arguments) == 0
@@ -42,15 +49,32 @@ def test_the_command_gives_the_video_its_music(short_clip, take, tmp_path, capsy
     assert after.has_audio and after.codec == "h264" and after.frames == before.frames == 50
     assert after.duration_s == pytest.approx(before.duration_s, abs=1 / 25)
     assert "2.0 s of music" in capsys.readouterr().out
-    sound = read_audio(out, take.sample_rate)
-    assert abs(len(sound) - 2 * take.sample_rate) <= take.sample_rate / 25
-    n = min(len(sound), len(take.audio))
-    assert np.corrcoef(sound[:n], take.audio[:n])[0, 1] > 0.9, "the same seed gives the same music, in time"
+    audio = read_audio(out, take.sample_rate)
+    assert abs(len(audio) - 2 * take.sample_rate) <= take.sample_rate / 25
+    n = min(len(audio), len(take.audio))
+    assert np.corrcoef(audio[:n], take.audio[:n])[0, 1] > 0.9, "the same seed gives the same music, in time"
 
 
-def test_what_is_made_is_music_and_no_silence_noise_or_drone(take):
-    from expotion_lite.evaluation.metrics import onset_strength
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "options"),
+    [
+        (
+            "--seed 7 --guidance 4 --visual-guidance 2 --temperature 0.8 --top-k 50",
+            {"seed": 7, "guidance": 4, "visual_guidance": 2, "temperature": 0.8, "top_k": 50},
+        ),
+        ("--adapter none --dtype bfloat16 --device cpu", {"adapter": None, "dtype": "bfloat16", "device": "cpu"}),
+    ],
+)
+def test_every_option_of_the_command_means_what_it_means_in_the_library(flags, options, shorter_clip, tmp_path):
+    files = ["-o", str(tmp_path / "out.mp4"), "--audio", str(tmp_path / "out.wav")]
+    assert main(["generate", str(shorter_clip), "--prompt", PROMPT, *files, "--quiet", *flags.split()]) == 0
+    expected = generate(shorter_clip, PROMPT, progress=False, **options)
+    audio = read_audio(tmp_path / "out.wav", expected.sample_rate)
+    np.testing.assert_allclose(audio, expected.audio, atol=2**-14)  # 16 bits
 
+
+def test_the_music_is_not_silence_noise_or_a_drone(take):
     assert take.audio.shape == (2 * take.sample_rate,) and np.abs(take.audio).max() <= 1
     spectrum = np.abs(np.fft.rfft(take.audio * np.hanning(len(take.audio)))) ** 2
     flatness = np.exp(np.log(spectrum + 1e-12).mean()) / spectrum.mean()
@@ -60,7 +84,7 @@ def test_what_is_made_is_music_and_no_silence_noise_or_drone(take):
     assert onsets.max() > 3 * onsets.mean(), "a drone has no onsets"
 
 
-def test_the_adapter_is_at_work_and_can_be_turned_off(short_clip, take):
+def test_the_adapter_and_the_seed_change_the_music(take):
     pipeline = load_pipeline()
     blind = generate_codes(pipeline, [PROMPT], [take.controls], Settings(seed=1, visual_guidance=0.0))[0]
     assert not np.array_equal(blind, take.codes)
@@ -69,19 +93,19 @@ def test_the_adapter_is_at_work_and_can_be_turned_off(short_clip, take):
 
 
 class SetLater(threading.Event):
-    """An event that is set when it has been looked at `looks` times."""
+    """An event that is set once it has been read `reads` times."""
 
-    def __init__(self, looks):
+    def __init__(self, reads):
         super().__init__()
-        self.looks = looks
+        self.reads = reads
 
     def is_set(self):
-        self.looks -= 1
-        return self.looks < 0
+        self.reads -= 1
+        return self.reads < 0
 
 
 def test_cancelled_music_is_kept_and_ends_in_silence(short_clip, take):
-    """The clip's 50 frames look once each, then every step of the music."""
+    """The event is read once for each of the clip's 50 frames, then at every step of the music."""
     cut = generate(short_clip, PROMPT, seed=1, cancel=SetLater(50 + 60), progress=False)
     assert cut.audio.shape == take.audio.shape
     assert np.array_equal(cut.codes, take.codes[:, : cut.codes.shape[1]]) and 50 < cut.codes.shape[1] <= 60
@@ -89,13 +113,13 @@ def test_cancelled_music_is_kept_and_ends_in_silence(short_clip, take):
     assert cut.audio[: end - 1000].std() > 0.01 and not cut.audio[end:].any()
 
 
-def test_cancelled_before_the_music_there_is_nothing_to_keep(short_clip, tmp_path):
+def test_cancelled_before_the_music_raises(short_clip, tmp_path):
     with pytest.raises(Cancelled, match="nothing was made"):
         generate(short_clip, PROMPT, output=tmp_path / "out.mp4", cancel=SetLater(10), progress=False)
     assert not list(tmp_path.iterdir())
 
 
-def test_finish_cuts_or_fills_fades_and_never_clips():
+def test_audio_is_cut_or_filled_faded_and_does_not_clip():
     loud = np.full(1000, 2.0, np.float32)
     assert fit_to_duration(loud, 1000, 0.5).shape == (500,) and fit_to_duration(loud, 1000, 1.5).shape == (1500,)
     assert np.abs(fit_to_duration(loud, 1000, 0.5)).max() < 1.0
@@ -108,8 +132,8 @@ def test_the_bundled_adapter_belongs_to_nano(short_clip):
 
 
 @pytest.mark.parametrize("seen", [0, 2])
-def test_nobody_or_hardly_anybody_in_the_video(short_clip, seen, tmp_path, capsys):
-    """A clip of 30 grey frames, in `seen` of which a person is shown: one line, exit code 2, nothing written."""
+def test_a_video_with_a_person_in_few_frames_is_refused(short_clip, seen, tmp_path, capsys):
+    """30 grey frames, `seen` of which show a person: one line on stderr, exit code 2, no file."""
     frames = list(islice(read_frames(short_clip), 30))
     grey = np.full_like(frames[0].image, 128)
     video = write_video(
@@ -122,7 +146,7 @@ def test_nobody_or_hardly_anybody_in_the_video(short_clip, seen, tmp_path, capsy
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
-def test_tiny_pictures_and_a_single_frame(tmp_path, capsys):
+def test_tiny_frames_and_a_single_frame_are_refused(tmp_path, capsys):
     for name, video in {
         "tiny": make_video(tmp_path / "tiny.mp4", size=(8, 8)),
         "single": write_video(tmp_path / "single.mp4", islice(read_frames(example_clip()), 1)),
@@ -132,7 +156,7 @@ def test_tiny_pictures_and_a_single_frame(tmp_path, capsys):
     assert not (tmp_path / "o.mp4").exists()
 
 
-def test_a_file_object_is_read_from_its_start_and_text_is_refused(short_clip, take):
+def test_a_file_object_is_read_from_its_start_and_a_text_file_is_refused(short_clip, take):
     with open(short_clip, "rb") as file:
         file.seek(1000)
         again = generate(file, PROMPT, seed=1, progress=False)
@@ -141,14 +165,14 @@ def test_a_file_object_is_read_from_its_start_and_text_is_refused(short_clip, ta
         generate(text, PROMPT, progress=False)
 
 
-def test_if_one_output_fails_neither_is_there(short_clip, tmp_path, monkeypatch):
+def test_if_one_output_fails_neither_is_written(shorter_clip, tmp_path, monkeypatch):
     def full(*_, **__):
         raise ExpotionError("The disk is full.")
 
     monkeypatch.setattr("expotion_lite.video.writing.write_wav", full)
     files = {"output": tmp_path / "o.mp4", "audio_output": tmp_path / "o.wav"}
     with pytest.raises(ExpotionError, match="full"):
-        generate(short_clip, PROMPT, progress=False, **files)
+        generate(shorter_clip, PROMPT, progress=False, **files)
     assert not list(tmp_path.iterdir())
 
 
@@ -161,8 +185,9 @@ def test_waiting_for_other_music_can_be_cancelled():
     assert not pipeline.lock.locked()
 
 
+@pytest.mark.slow
 def test_a_minute_of_music_has_no_seams():
-    """Where one window ends and the next goes on there is no click, no jump in level and no crowd of new notes."""
+    """Where a window ends and the next one continues there is no click, no jump in level and no cluster of onsets."""
     pipeline = load_pipeline()
     musicgen, (piece, controls) = pipeline.musicgen, synthetic_pair(9_100, 9_100, 60.0)
     codes = generate_codes(pipeline, [f"{piece.style} with {piece.instruments[0]}"], [controls], Settings(seed=1))

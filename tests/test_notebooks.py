@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
 from importlib.metadata import version
@@ -177,3 +178,15 @@ def test_colab_says_why_pip_could_not_and_when_a_restart_is_needed(monkeypatch, 
 def _constraints(words: list[str]) -> str:
     """The content of the file that pip is given, while it is there."""
     return Path(words[words.index("-c") + 1]).read_text() if "-c" in words else ""
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_lesson_imports_from_public_places_only(path):
+    """From `expotion_lite`, from a name that a package lists in its stub, or from the helpers of the course."""
+    code = "\n".join(line for line in path.read_text("utf-8").splitlines() if not line.startswith(("%", "!")))
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    for node in imports:
+        if (node.module or "").partition(".")[0] == "expotion_lite" and node.module != "expotion_lite.course":
+            public = importlib.import_module(node.module)
+            assert (Path(public.__file__).parent / "__init__.pyi").exists(), f"{node.module} is no public place"
+            assert {alias.name for alias in node.names} <= set(public.__all__), node.module

@@ -46,11 +46,13 @@ NEURAL = {
     "musicgen.precision",
     "musicgen.sampling",
     "musicgen.step_decoder",
-    "training.loop",
+    "training.batches",
     "training.checkpoints",
+    "training.hiding",
+    "training.loop",
 }
 # These are widgets, and ipywidgets brings IPython along.
-SHOWN = {"studio.browser", "studio.page", "studio.panels"}
+SHOWN = {f"studio.{name}" for name in "blind_test_panel browser page panels recording_controller widgets".split()}
 
 
 def _modules() -> list[str]:
@@ -113,6 +115,7 @@ def test_what_the_package_imports_is_declared():
         "huggingface_hub": "transformers",
         "IPython": "jupyterlab",
         "traitlets": "ipywidgets",
+        "typing_extensions": "torch",
     }
     third_party = imported - set(sys.stdlib_module_names) - {"expotion_lite"}
     missing = {name for name in third_party if distributions.get(name, name) not in declared | optional}
@@ -176,22 +179,18 @@ def test_links_of_a_page_lead_somewhere(page):
 
 
 def test_pages_show_what_was_measured():
-    """The tables of README and card are those of the figures' json, row by row."""
-    from expotion_lite.evaluation import alignment as evaluation
-    from expotion_lite.lab import nano_report as nano_evaluation
+    """The rows of README and card are those of the figures' json."""
+    from expotion_lite.lab.nano_report import table_of
     from expotion_lite.lab.nano_report_rows import Row
 
-    read = lambda name: json.loads(_text(f"figures/{name}.json"))  # noqa: E731
     readme, card = _text("README.md"), _text("expotion_lite/assets/nano/README.md")
-    for line in evaluation.table_of(read("alignment")).partition("\n\n")[0].splitlines():
-        assert line in readme
-    for line in nano_evaluation.table_of([Row(**row) for row in read("nano")]).splitlines():
+    for line in table_of([Row(**row) for row in json.loads(_text("figures/nano.json"))]).splitlines():
         assert line in card
-    results = read("results")["rows"]
-    assert len(results) == 13
-    for name, row in results.items():
-        means = [f"{row[column]['mean']:.2f}" for column in row if column != "frechet"]
-        assert f"| {name} | {' | '.join(means)} | {row['frechet']:.2f} |" in readme
+    rows = json.loads(_text("figures/results.json"))["rows"]
+    assert len(rows) == 13
+    for name in ("text only", "face + motion", "another person's video", "the band itself"):
+        means = [f"{rows[name][column]['mean']:.2f}" for column in rows[name] if column != "frechet"]
+        assert f"| {name} | {' | '.join(means)} | {rows[name]['frechet']:.2f} |" in readme
 
 
 def test_the_readme_names_only_commands_that_exist():
@@ -206,13 +205,29 @@ def test_the_readme_names_only_commands_that_exist():
         build_parser().parse_args([word.strip('"') for word in words])
 
 
-def test_docstrings_name_notebooks_that_exist():
-    named = {
-        name
-        for path in PACKAGE.rglob("*.py")
-        for name in re.findall(r"Notebook: (notebooks/\w+)", path.read_text("utf-8"))
-    }
-    assert not [name for name in sorted(named) if not (ROOT / f"{name}.ipynb").exists()]
+def _definitions() -> list[tuple[str, str]]:
+    """(name, docstring) of every module, class and function of the library."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        nodes = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+        found.append((path.relative_to(PACKAGE).as_posix(), ast.get_docstring(tree) or ""))
+        found += [(node.name, ast.get_docstring(node) or "") for node in nodes]
+    return found
+
+
+def test_docstrings_name_lessons_that_use_what_they_describe():
+    for name, docstring in _definitions():
+        for lesson in re.findall(r"Notebook: notebooks/(\w+)", docstring):
+            script = ROOT / "notebooks" / f"{lesson}.py"
+            assert script.exists(), f"{name}: there is no {lesson}"
+            assert re.search(rf"\b{name}\b", script.read_text("utf-8")), f"{lesson} never uses {name}"
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun():
+    asking = {"What", "Who", "How", "Whether", "Where", "Which", "When", "Why", "If", "Such"}
+    wrong = [(name, text.splitlines()[0]) for name, text in _definitions() if text and text.split()[0] in asking]
+    assert not wrong
 
 
 def _text(name: str) -> str:

@@ -64,8 +64,9 @@ def main(folder: Path) -> None:
     print("replaced:", replaced or "nothing")
     if replaced.keys() & COLAB.keys():
         sys.exit("Colab's own packages must stay.")
-    tests = [str(python), "-m", "pytest", "-q", "-o", "filterwarnings=default", "tests/studio/test_page.py"]
-    subprocess.run([*tests, "-p", "no:cacheprovider"], check=True, cwd=ROOT)
+    tests = [f"tests/studio/test_{name}.py" for name in ("browser", "page", "panels", "session")]
+    pytest = [str(python), "-m", "pytest", "-q", "-o", "filterwarnings=default", "-p", "no:cacheprovider"]
+    subprocess.run([*pytest, *tests], check=True, cwd=ROOT)
     print(f"Python {sys.version.split()[0]},", ", ".join(f"{name} {after[name]}" for name in [*COLAB, *BESIDE]))
 
 

@@ -1,4 +1,4 @@
-"""What comes along: the example clip, the nano model and its adapter."""
+"""Files bundled with the package: the example clip, the nano model, its adapter and the face template."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Turn landmarks into controls: named channels of expression and motion at the music model's frame rate.
 
-`channels` names every channel, `extraction` computes them, with `smoothing` and `recursive_filters` for the filters and
-`pulse` for the turning points of the motion. `steering` changes controls by hand."""
+`channels` lists all channels and says how to add one. `extraction` computes them, with the filters of `smoothing` and
+`recursive_filters` and the turning points of `pulse`. `steering` changes controls by hand.
+"""
 
 import lazy_loader as _lazy
 

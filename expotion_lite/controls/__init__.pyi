@@ -1,9 +1,12 @@
 from .channels import CHANNELS as CHANNELS
 from .channels import DESCRIPTIONS as DESCRIPTIONS
-from .channels import EXPRESSION as EXPRESSION
-from .channels import MISSING as MISSING
+from .channels import ENERGIES as ENERGIES
+from .channels import EXPRESSION_CHANNELS as EXPRESSION_CHANNELS
+from .channels import EXPRESSIONS as EXPRESSIONS
+from .channels import MISSING_CHANNELS as MISSING_CHANNELS
 from .channels import MODALITIES as MODALITIES
-from .channels import MOTION as MOTION
+from .channels import MOTION_CHANNELS as MOTION_CHANNELS
+from .channels import MOTIONS as MOTIONS
 from .channels import Controls as Controls
 from .channels import hide as hide
 from .extraction import extract_controls as extract_controls

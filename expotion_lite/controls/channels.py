@@ -1,4 +1,16 @@
-"""TODO."""
+"""Channels of the controls: their names, units and floors, and `Controls`, which holds their values.
+
+Every channel is a row of a table below or follows from one. To add a channel:
+
+1. Add a row to `EXPRESSIONS`, `MOTIONS` or `ENERGIES`. Its description, its place in `CHANNELS` and the channel of its
+   velocity (of a motion) follow. Begin a motion's name with the part that moves ("head_", "shoulders_", "left_wrist_"):
+   the part decides its steering group, and whether slow drift is removed (head and shoulders only).
+2. Say in `extraction.py` how it is measured. A motion is one more entry in `_measure_head` or `_measure_body`; it also
+   goes into `TURNS_AT_BOTTOM` or `TURNS_AT_BOTH_ENDS` if its turning points can mark the beat. Expressions (the mean of
+   their blendshapes) and energies (the speeds of their motions) need no code.
+3. Raise `CONTROLS_VERSION` there, so that cached controls are computed anew, and train an adapter that reads the new
+   channel. Adapters look their channels up by name, so those trained before still work.
+"""
 
 from __future__ import annotations
 
@@ -8,87 +20,162 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError  # what numpy says of some damaged headers
-from typing import TYPE_CHECKING
+from tokenize import TokenError  # raised by numpy for some damaged headers
 
 import numpy as np
 
 from ..errors import ExpotionError
-from ..files import writing
-from .columns import columns_of
+from ..files import atomic_write
+from .columns import column_indices
 from .smoothing import frame_times
 
-if TYPE_CHECKING:
-    pass
+
+@dataclass(frozen=True)
+class Expression:
+    """A facial expression, measured as the mean of some of MediaPipe's blendshapes.
+
+    Attributes:
+        description: what the face does where the channel is 1.
+        blendshapes: names of the blendshapes, each 0..1.
+        highest_neutral: the largest mean that can be this person's neutral face, 0..1. Neutral is the median of the
+            clip, but never above this value: a smile held throughout a clip remains a smile.
+        floor: the change of the mean that counts as full range for a person who changes less, 0..1.
+    """
+
+    description: str
+    blendshapes: tuple[str, ...]
+    highest_neutral: float
+    floor: float
 
 
-def _pair(name: str) -> tuple[str, str]:
-    """Return the names of a blendshape's two sides."""
-    return f"{name}Left", f"{name}Right"
+@dataclass(frozen=True)
+class Motion:
+    """A movement of head, shoulders or arms.
+
+    Attributes:
+        description: of the movement, with its positive direction.
+        unit: of the measured position.
+        floor: the distance from neutral that counts as full range for a person who moves less, in `unit`.
+    """
+
+    description: str
+    unit: str
+    floor: float
 
 
-# For each expression: the blendshapes it averages, the most that a resting face can show of it (a wide smile held
-# throughout a clip must not become neutral), the change that counts as full range at least, and what it is.
-_EXPRESSIONS: dict[str, tuple[tuple[str, ...], float, float, str]] = {
-    "smile": (_pair("mouthSmile"), 0.15, 0.3, "corners of the mouth up"),
-    "frown": (_pair("mouthFrown"), 0.1, 0.15, "corners of the mouth down"),
-    "brows_up": (("browInnerUp", *_pair("browOuterUp")), 0.2, 0.3, "eyebrows raised"),
-    "brows_down": (_pair("browDown"), 0.3, 0.3, "eyebrows lowered"),
-    "eyes_wide": (_pair("eyeWide"), 0.1, 0.15, "eyes wide open"),
-    "eyes_closed": (_pair("eyeBlink"), 0.3, 0.4, "eyes closed, blinks included"),
-    "cheek_raise": ((*_pair("cheekSquint"), *_pair("eyeSquint")), 0.25, 0.15, "cheeks up"),
-    "jaw_open": (("jawOpen",), 0.1, 0.2, "mouth open"),
-    "mouth_pucker": (("mouthPucker",), 0.3, 0.3, "lips pushed forward"),
-    "mouth_press": (_pair("mouthPress"), 0.15, 0.2, "lips pressed together"),
-}
-# For each motion: the distance from neutral that counts as full range at least, and what it is, with its unit.
-_MOTIONS: dict[str, tuple[float, str]] = {
-    "head_pitch": (4.0, "head nods, + = chin down (degrees)"),
-    "head_yaw": (6.0, "head turns, + = to the image's right (degrees)"),
-    "head_roll": (4.0, "head tilts, + = clockwise in the image (degrees)"),
-    "head_x": (0.12, "head moves sideways, + = to the image's right (eye distances)"),
-    "head_y": (0.12, "head moves up and down, + = down (eye distances)"),
-    "head_z": (0.1, "head comes nearer, + = nearer (natural log of size)"),
-    "shoulders_x": (0.06, "shoulders move sideways, + = to the image's right (shoulder widths)"),
-    "shoulders_y": (0.06, "shoulders move up and down, + = down (shoulder widths)"),
-    "shoulders_tilt": (3.0, "shoulder line tilts, + = clockwise in the image (degrees)"),
-    **{
-        f"{side}_{joint}_{axis}": (floor, f"{side} {joint} from between the shoulders, + = {way} (shoulder widths)")
-        for joint, floor in (("wrist", 0.25), ("elbow", 0.15))
+@dataclass(frozen=True)
+class Energy:
+    """The joint speed of some measured channels, without direction.
+
+    Attributes:
+        description: of the energy.
+        channels: names of the expressions or motions whose speeds are combined (root of the sum of squares).
+    """
+
+    description: str
+    channels: tuple[str, ...]
+
+
+def _sides(*names: str) -> tuple[str, ...]:
+    """Return the names of the blendshapes on the left and right of the face."""
+    return tuple(f"{name}{side}" for name in names for side in ("Left", "Right"))
+
+
+def _limb_motions(joint: str, floor: float) -> dict[str, Motion]:
+    """Return the motions of a joint of both arms in both directions of the image."""
+    return {
+        f"{side}_{joint}_{axis}": Motion(
+            f"{side} {joint} from between the shoulders, + = {positive}", "shoulder widths", floor
+        )
         for side in ("left", "right")
-        for axis, way in (("x", "to the image's right"), ("y", "down"))
-    },
+        for axis, positive in (("x", "to the image's right"), ("y", "down"))
+    }
+
+
+EXPRESSIONS: dict[str, Expression] = {
+    "smile": Expression("corners of the mouth up", _sides("mouthSmile"), highest_neutral=0.15, floor=0.3),
+    "frown": Expression("corners of the mouth down", _sides("mouthFrown"), highest_neutral=0.1, floor=0.15),
+    "brows_up": Expression("eyebrows raised", ("browInnerUp", *_sides("browOuterUp")), highest_neutral=0.2, floor=0.3),
+    "brows_down": Expression("eyebrows lowered", _sides("browDown"), highest_neutral=0.3, floor=0.3),
+    "eyes_wide": Expression("eyes wide open", _sides("eyeWide"), highest_neutral=0.1, floor=0.15),
+    "eyes_closed": Expression("eyes closed, blinks included", _sides("eyeBlink"), highest_neutral=0.3, floor=0.4),
+    "cheek_raise": Expression("cheeks up", _sides("cheekSquint", "eyeSquint"), highest_neutral=0.25, floor=0.15),
+    "jaw_open": Expression("mouth open", ("jawOpen",), highest_neutral=0.1, floor=0.2),
+    "mouth_pucker": Expression("lips pushed forward", ("mouthPucker",), highest_neutral=0.3, floor=0.3),
+    "mouth_press": Expression("lips pressed together", _sides("mouthPress"), highest_neutral=0.15, floor=0.2),
 }
-_TRUNK = tuple(name for name in _MOTIONS if name.startswith(("head", "shoulders")))
-_LIMBS = tuple(f"{side}_{joint}" for joint in ("wrist", "elbow") for side in ("left", "right"))
-_RAW = (*_EXPRESSIONS, *_MOTIONS)  # what is measured in every video frame
-# For each energy: the measured columns whose speeds it sums. Blinks would drown the rest of the expressions.
-_ENERGIES: dict[str, tuple[str, ...]] = {
-    "expression_energy": tuple(name for name in _EXPRESSIONS if name != "eyes_closed"),
-    **{f"{name}_energy": (name,) for name in _TRUNK},
-    **{f"{limb}_energy": (f"{limb}_x", f"{limb}_y") for limb in _LIMBS},
-    "motion_energy": tuple(_MOTIONS),
+"""The expressions of the face, by channel."""
+
+MOTIONS: dict[str, Motion] = {
+    "head_pitch": Motion("head nods, + = chin down", "degrees", floor=4.0),
+    "head_yaw": Motion("head turns, + = to the image's right", "degrees", floor=6.0),
+    "head_roll": Motion("head tilts, + = clockwise in the image", "degrees", floor=4.0),
+    "head_x": Motion("head moves sideways, + = to the image's right", "eye distances", floor=0.12),
+    "head_y": Motion("head moves up and down, + = down", "eye distances", floor=0.12),
+    "head_z": Motion("head comes nearer, + = nearer", "natural log of size", floor=0.1),
+    "shoulders_x": Motion("shoulders move sideways, + = to the image's right", "shoulder widths", floor=0.06),
+    "shoulders_y": Motion("shoulders move up and down, + = down", "shoulder widths", floor=0.06),
+    "shoulders_tilt": Motion("shoulder line tilts, + = clockwise in the image", "degrees", floor=3.0),
+    **_limb_motions("wrist", floor=0.25),
+    **_limb_motions("elbow", floor=0.15),
 }
-EXPRESSION: tuple[str, ...] = (*_EXPRESSIONS, "expression_energy")
-MISSING: tuple[str, ...] = ("face_missing", "body_missing", "arms_missing")
+"""The motions of head, shoulders and arms, by channel."""
+
+MEASURED: tuple[str, ...] = (*EXPRESSIONS, *MOTIONS)
+"""The channels that are measured in every video frame, in the order of the columns."""
+TRUNK: tuple[str, ...] = tuple(name for name in MOTIONS if name.startswith(("head_", "shoulders_")))
+"""The motions of head and shoulders."""
+LIMBS: tuple[str, ...] = ("left_wrist", "right_wrist", "left_elbow", "right_elbow")
+"""The joints of the arms; each has the motions `_x` and `_y`."""
+
+ENERGIES: dict[str, Energy] = {
+    # Without blinks, which would drown the other expressions.
+    "expression_energy": Energy(
+        "speed of the face's changes, blinks left out", tuple(name for name in EXPRESSIONS if name != "eyes_closed")
+    ),
+    **{f"{name}_energy": Energy(f"speed of {name}", (name,)) for name in TRUNK},
+    **{f"{limb}_energy": Energy(f"speed of {limb}", (f"{limb}_x", f"{limb}_y")) for limb in LIMBS},
+    "motion_energy": Energy("speed of everything seen of head, shoulders and arms", tuple(MOTIONS)),
+}
+"""The energies, by channel."""
+
+EXPRESSION_CHANNELS: tuple[str, ...] = (*EXPRESSIONS, "expression_energy")
+"""The channels of the face's expression."""
+MISSING_CHANNELS: tuple[str, ...] = ("face_missing", "body_missing", "arms_missing")
+"""The flags (0 or 1) of parts that the camera does not see."""
+
+_ENERGY_DESCRIPTIONS = {
+    name: f"Energy: {energy.description}, 0..1, scaled to own range." for name, energy in ENERGIES.items()
+}
 DESCRIPTIONS: dict[str, str] = {
-    **{name: f"Expression: {row[-1]} (blendshape 0..1, in own range)." for name, row in _EXPRESSIONS.items()},
-    "expression_energy": "Energy: how fast the face changes, blinks apart, 0..1 in own range.",
-    **{name: f"Position: {_MOTIONS[name][-1]}, in own range." for name in _MOTIONS},
-    **{f"{name}_velocity": f"Velocity: {_MOTIONS[name][-1]} per second, in own range." for name in _MOTIONS},
-    **{f"{name}_energy": f"Energy: speed of {name}, 0..1 in own range." for name in (*_TRUNK, *_LIMBS)},
-    "motion_energy": "Energy: speed of everything seen of head, shoulders and arms, 0..1 in own range.",
-    "pulse": "Pulse: 0..1, a bump where the leading motion turns (a nod's bottom, a conductor's ictus, a sway's end).",
-    "face_missing": "Missing: 1 where no face is seen for longer than the longest gap, else 0.",
-    "body_missing": "Missing: 1 where no shoulders are seen for longer than the longest gap, else 0.",
-    "arms_missing": "Missing: 1 where neither wrist is seen for longer than the longest gap, else 0.",
+    **{
+        name: f"Expression: {expression.description} (blendshape 0..1), scaled to own range."
+        for name, expression in EXPRESSIONS.items()
+    },
+    "expression_energy": _ENERGY_DESCRIPTIONS["expression_energy"],  # stands with the face; the other energies follow
+    **{
+        name: f"Position: {motion.description} ({motion.unit}), scaled to own range."
+        for name, motion in MOTIONS.items()
+    },
+    **{
+        f"{name}_velocity": f"Velocity: {motion.description} ({motion.unit} per second), scaled to own range."
+        for name, motion in MOTIONS.items()
+    },
+    **_ENERGY_DESCRIPTIONS,
+    "pulse": "Pulse: 0..1, a bump where the dominant motion turns (bottom of a nod, conductor's ictus, end of a sway).",
+    "face_missing": "Missing: 1 where no face is seen for longer than the longest gap that is filled, else 0.",
+    "body_missing": "Missing: 1 where no shoulders are seen for longer than the longest gap that is filled, else 0.",
+    "arms_missing": "Missing: 1 where neither wrist is seen for longer than the longest gap that is filled, else 0.",
 }
-"""One line for each channel, with its unit."""
+"""One line for each channel, with its unit. Own range: that of the person in the clip, see `extraction.py`."""
 CHANNELS: tuple[str, ...] = tuple(DESCRIPTIONS)
-"""The channels' names, in the order of the columns."""
-MOTION: tuple[str, ...] = tuple(name for name in CHANNELS if name not in EXPRESSION + MISSING)
-MODALITIES: dict[str, tuple[str, ...]] = {"expression": EXPRESSION, "motion": MOTION}
-"""What a face expresses, and how head, shoulders and arms move."""
+"""The names of all channels, in the order of the columns."""
+MOTION_CHANNELS: tuple[str, ...] = tuple(
+    name for name in CHANNELS if name not in EXPRESSION_CHANNELS + MISSING_CHANNELS
+)
+"""The channels of how head, shoulders and arms move, pulse included."""
+MODALITIES: dict[str, tuple[str, ...]] = {"expression": EXPRESSION_CHANNELS, "motion": MOTION_CHANNELS}
+"""The two kinds of input, which training can hide from the model one at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +183,10 @@ class Controls:
     """Named channels at the music model's frame rate.
 
     Attributes:
-        values: (T, C) float32, no NaN; about -1.5..1.5, energies, pulse and missing flags 0..1.
+        values: (T, C) float32 without NaN. Energies, pulse and missing flags are 0..1, the others -1.5..1.5.
         channels: C names, see `DESCRIPTIONS`.
         frame_rate: frames per second, Hz; frame j is at (j + 0.5) / frame_rate seconds.
-        found: (T,) bool, a face or a body was seen in the video frame nearest in time.
+        found: (T,) bool, true where a face or a body was seen in the video frame nearest in time.
 
     Raises:
         ExpotionError: the shapes do not fit together, or a value is not finite.
@@ -113,6 +200,7 @@ class Controls:
     found: np.ndarray
 
     def __post_init__(self) -> None:
+        """Check that the shapes fit together and that every value is finite."""
         n_frames, n_channels = self.values.shape if self.values.ndim == 2 else (-1, -1)
         if self.found.shape != (n_frames,) or len(self.channels) != n_channels:
             raise ExpotionError(
@@ -126,31 +214,45 @@ class Controls:
 
     @property
     def times(self) -> np.ndarray:
-        """(T,) centres of the frames, seconds."""
+        """Centres of the frames, (T,) seconds."""
         return frame_times(len(self.values), self.frame_rate)
 
     def __getitem__(self, channel: str) -> np.ndarray:
-        """Return one channel by name, (T,) float32."""
+        """Return one channel by name, (T,) float32.
+
+        Raises:
+            ExpotionError: there is no such channel.
+        """
         if channel not in self.channels:
             raise ExpotionError(f"There is no channel {channel!r}; the channels are {', '.join(self.channels)}.")
         return self.values[:, self.channels.index(channel)]
 
     def select(self, channels: Sequence[str]) -> Controls:
-        """Return these channels only, in this order: what an adapter reads, which may be older than some channels.
+        """Return some of the channels, in the given order, such as those that an adapter was trained to read.
+
+        Args:
+            channels: their names.
 
         Raises:
-            ExpotionError: one of them is not there; the message names it.
+            ExpotionError: a channel is not there; the message names it.
         """
-        columns = columns_of(channels, self.channels)
+        columns = column_indices(channels, self.channels)
         return Controls(self.values[:, columns], tuple(channels), self.frame_rate, self.found)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-        """Write an .npz with `values`, `channels`, `frame_rate` and `found`, whole or not at all.
+        """Write an .npz file with `values`, `channels`, `frame_rate` and `found`, complete or not at all.
+
+        Args:
+            path: the file to write.
+            overwrite: replace the file if it exists.
+
+        Returns:
+            The path.
 
         Raises:
             ExpotionError: the file exists and overwrite is false, or it cannot be written.
         """
-        with writing(path, overwrite) as temporary, open(temporary, "wb") as file:
+        with atomic_write(path, overwrite) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(
                 file,
                 values=self.values.astype(np.float32),
@@ -162,10 +264,13 @@ class Controls:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Controls:
-        """Read what `save` wrote.
+        """Load a file that `save` wrote.
+
+        Args:
+            path: the file to read.
 
         Raises:
-            ExpotionError: no such file, not such a file, or its arrays do not fit together.
+            ExpotionError: the file does not exist, is no file of controls, or its arrays do not fit together.
         """
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -184,12 +289,12 @@ class Controls:
 
 
 def hide(values: np.ndarray, channels: Sequence[str], modality: str) -> np.ndarray:
-    """Controls as if one of `MODALITIES` had not been seen: its channels are 0, a hidden body is flagged as missing.
+    """Hide one modality: set its channels to 0, and flag body and arms as missing if motion is hidden.
 
     Args:
-        values: (..., C) of these C channels.
-        channels: their names.
-        modality: "expression" or "motion".
+        values: (..., C) controls.
+        channels: C names.
+        modality: one of `MODALITIES`, "expression" or "motion".
 
     Returns:
         (..., C), a copy.
@@ -204,5 +309,5 @@ def hide(values: np.ndarray, channels: Sequence[str], modality: str) -> np.ndarr
     if modality not in MODALITIES:
         raise ExpotionError(f"There is no modality {modality!r}; choose {' or '.join(MODALITIES)}.")
     hidden = np.isin(channels, MODALITIES[modality])
-    lost = np.isin(channels, ("body_missing", "arms_missing")) & (modality == "motion")
-    return np.where(lost, 1, np.where(hidden, 0, values)).astype(values.dtype)
+    flagged = np.isin(channels, ("body_missing", "arms_missing")) & (modality == "motion")
+    return np.where(flagged, 1, np.where(hidden, 0, values)).astype(values.dtype)

@@ -1,4 +1,4 @@
-"""The pulse: when does the motion turn that leads at the moment?"""
+"""Detects turning points of the dominant motion and renders them as a pulse curve."""
 
 from __future__ import annotations
 
@@ -9,23 +9,33 @@ import numpy as np
 
 from .smoothing import moving_average
 
-_LEAST_TURN = 0.75  # of a channel's floor; less back and forth is taken for noise
-_LEAST_SHARE = 0.35  # of the motion's own height around; less is taken for a detail of a larger turn
-_LEADER_S, _SIZE_S = 6.0, 4.0
-_SWAY_SHARE = 0.5  # of its power: where nods and sways go together, the nods mark the beat more sharply
-_APART_S = 0.2
-_EDGE_FRAMES = 15
+_LEAST_TURN = 0.75  # floors; a smaller movement there and back is noise
+_LEAST_SHARE = 0.35  # of the motion's height at that time; a smaller turn is a detail of a larger one
+_STRENGTH_S = 6.0  # seconds over which the strength of a motion is averaged
+_HEIGHT_S = 4.0  # seconds over which the height of a motion is measured
+_SWAY_SHARE = 0.5  # of a sway's power counts: where a person nods and sways, the nods mark the beat more sharply
+_APART_S = 0.2  # seconds; least distance of two pulses
+_EDGE_FRAMES = 15  # frames; closer to the ends of a signal a turn may be cut off
+_EDGE_SHARE = 0.3  # of the least turn is enough there
 
 
 def pulse_train(times: np.ndarray, turns: np.ndarray, weights: np.ndarray, sd_s: float = 0.05) -> np.ndarray:
-    """Return bumps (F,) 0..1: a Gaussian of height `weights` (N,) at each turn (N,) seconds.
+    """Return a pulse curve: a Gaussian bump at each turn. Of turns closer than 0.2 s only the heaviest is kept.
 
-    Of turns closer together than 0.2 s only the heaviest is kept.
+    Args:
+        times: (F,) seconds, increasing.
+        turns: (N,) seconds.
+        weights: (N,) heights of the bumps, 0..1.
+        sd_s: standard deviation of a bump, seconds.
 
-    >>> pulse_train(np.array([0.0, 0.5, 1.0]), np.array([0.5]), np.array([1.0])).round(3).tolist()
-    [0.0, 1.0, 0.0]
+    Returns:
+        (F,) 0..1.
+
+    Example:
+        >>> pulse_train(np.array([0.0, 0.5, 1.0]), np.array([0.5]), np.array([1.0])).round(3).tolist()
+        [0.0, 1.0, 0.0]
     """
-    pulse, kept = np.zeros(len(times)), [-np.inf, np.inf]  # kept turns in order of time
+    pulse, kept = np.zeros(len(times)), [-np.inf, np.inf]  # kept turns in order of time, between two sentinels
     for i in np.argsort(-weights, kind="stable"):
         place = bisect(kept, turns[i])
         if min(turns[i] - kept[place - 1], kept[place] - turns[i]) >= _APART_S:
@@ -39,50 +49,54 @@ def pulse_train(times: np.ndarray, turns: np.ndarray, weights: np.ndarray, sd_s:
 def find_turns(
     times: np.ndarray, positions: np.ndarray, velocities: np.ndarray, both_ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find when the leading motion turns.
+    """Find the turning points of the dominant motion.
 
-    At every moment the motion leads that was the fastest, measured in floors, in the three seconds either side, of
-    those large enough; a sway's power counts half. A turn counts if the motion goes there and back by at least 0.75
-    floors and a third of its height around.
+    The dominant motion at a frame is the fastest, in floors, over the three seconds on either side, of those that are
+    large enough; the power of a sway counts half. A turning point counts if the motion goes there and back by at least
+    0.75 floors and by a third of its height at that time.
 
     Args:
-        times: (F,) seconds, even.
-        positions: (F, C) in units of each motion's floor, drift and all; NaN is missing.
-        velocities: (F, C) their derivatives, in any common unit.
-        both_ends: (C,) bool, whether minima count (a sway's other end) or only maxima (a nod's bottom).
+        times: (F,) seconds, evenly spaced.
+        positions: (F, C) in floors, slow drift included; NaN is missing.
+        velocities: (F, C) the derivatives of the positions, in any common unit.
+        both_ends: (C,) bool, true where minima count, too (the other end of a sway), false where only maxima do (the
+            bottom of a nod).
 
     Returns:
-        Times (N,) in seconds, finer than a frame, and weights (N,) 0..1.
+        Times (N,) of the turning points in seconds, finer than a frame, and their weights (N,) 0..1.
     """
-    strength = moving_average(times, np.nan_to_num(velocities**2), _LEADER_S) * np.where(both_ends, _SWAY_SHARE, 1.0)
-    around = moving_average(times, positions, _SIZE_S)
-    variance = moving_average(times, positions**2, _SIZE_S) - around**2
-    size = np.sqrt(8 * variance.clip(0))  # the height of a sine with this variance
-    leader = np.where(size >= _LEAST_TURN, strength, 0.0).argmax(axis=1)
+    strength = moving_average(times, np.nan_to_num(velocities**2), _STRENGTH_S) * np.where(both_ends, _SWAY_SHARE, 1.0)
+    mean = moving_average(times, positions, _HEIGHT_S)
+    variance = moving_average(times, positions**2, _HEIGHT_S) - mean**2
+    height = np.sqrt(8 * variance.clip(0))  # from top to bottom of a sine with this variance
+    dominant = np.where(height >= _LEAST_TURN, strength, 0.0).argmax(axis=1)  # (F,) indices of motions
     turns, weights = [], []
-    for lead in np.unique(leader):
-        least = np.fmax(_LEAST_TURN, _LEAST_SHARE * size[:, lead])
-        for frame, sign, height in _turning_points(positions[:, lead], least):
-            if leader[frame] == lead and (sign > 0 or both_ends[lead]):
-                turns.append(_crossing(times, sign * velocities[:, lead], frame))
-                weights.append(min(1.0, height / max(size[frame, lead], _LEAST_TURN)))
+    for motion in np.unique(dominant):
+        least = np.fmax(_LEAST_TURN, _LEAST_SHARE * height[:, motion])
+        for frame, sign, turn_height in _turning_points(positions[:, motion], least):
+            if dominant[frame] == motion and (sign > 0 or both_ends[motion]):
+                turns.append(_zero_crossing(times, sign * velocities[:, motion], frame))
+                weights.append(min(1.0, turn_height / max(height[frame, motion], _LEAST_TURN)))
     return np.array(turns, dtype=float), np.array(weights, dtype=float)
 
 
 def _turning_points(position: np.ndarray, least: np.ndarray) -> list[tuple[int, int, float]]:
-    """Return (frame, +1 at a maximum or -1, height) where position (F,) turns by `least` (F,) or more on both sides.
+    """Find where a position (F,) turns by `least` (F,) or more on both sides.
 
-    Close to where the signal begins or ends, less is enough on the side that was cut off.
+    Close to the ends of a stretch without missing values less is enough, since one side may be cut off there.
+
+    Returns:
+        A list of (frame, +1 for a maximum or -1 for a minimum, height of the turn).
     """
     turns: list[tuple[int, int, float]] = []
     known = np.flatnonzero(~np.isnan(position))
-    for stretch in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
+    for stretch in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):  # frames without a gap
         values, limits = position[stretch].tolist(), least[stretch].tolist()
         corners = [0, *_zigzag(values, limits), len(values) - 1]
         for (before, corner), (_, after) in pairwise(pairwise(corners)):
             rise, fall = values[corner] - values[before], values[corner] - values[after]
             near_edge = min(corner, len(values) - 1 - corner) < _EDGE_FRAMES
-            share = 0.3 if near_edge else 1.0
+            share = _EDGE_SHARE if near_edge else 1.0
             if rise * fall > 0 and min(abs(rise), abs(fall)) >= share * limits[corner]:
                 height = (max if near_edge else min)(abs(rise), abs(fall))
                 turns.append((int(stretch[corner]), 1 if rise > 0 else -1, height))
@@ -90,8 +104,13 @@ def _turning_points(position: np.ndarray, least: np.ndarray) -> list[tuple[int, 
 
 
 def _zigzag(values: list[float], limits: list[float]) -> list[int]:
-    """Return the places of alternating maxima and minima, each `limits` away from the one before, the last one open."""
-    corners, top, bottom, direction = [], 0, 0, 0
+    """Return the indices of alternating maxima and minima that differ by at least `limits`.
+
+    The last one is preliminary: the signal may yet go further in its direction.
+    """
+    corners: list[int] = []
+    top, bottom = 0, 0  # the highest and lowest place since the last corner
+    direction = 0  # +1 while looking for a maximum, -1 for a minimum, 0 before the first corner
     for i, (value, limit) in enumerate(zip(values, limits, strict=True)):
         if direction >= 0 and value > values[top]:
             top = i
@@ -108,8 +127,8 @@ def _zigzag(values: list[float], limits: list[float]) -> list[int]:
     return corners
 
 
-def _crossing(times: np.ndarray, velocity: np.ndarray, frame: int) -> float:
-    """Return the time, between frames, when velocity (F,) falls through zero next to a frame; else the frame's."""
+def _zero_crossing(times: np.ndarray, velocity: np.ndarray, frame: int) -> float:
+    """Return the time near a frame at which velocity (F,) falls through zero, interpolated; else the frame's time."""
     places = np.arange(max(frame - 4, 0), min(frame + 4, len(times) - 1))
     here, after = velocity[places], velocity[places + 1]
     falling = places[(here > 0) & (after <= 0)]

@@ -1,8 +1,8 @@
 """Smoothing and alignment: fill gaps, filter, and resample by time.
 
-Every function takes `times` (T,) in seconds, strictly increasing and as uneven as a webcam makes them, and `values`
-(T,) or (T, C) in which NaN means missing. It returns float64 of the same shape. What is missing stays missing: only
-`fill_gaps` invents values, and only over short gaps. Parameters are in seconds or hertz, never in samples, so that they
+Every function takes `times` (T,) in seconds, strictly increasing but not necessarily even (a webcam's are not), and
+`values` (T,) or (T, C), where NaN means missing. It returns float64 of the same shape. Missing values stay missing:
+only `fill_gaps` fills them, and only in short gaps. Parameters are in seconds or hertz, never in samples, so that they
 mean the same at 15 and at 60 frames a second.
 """
 
@@ -10,53 +10,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import ExpotionError
-from .columns import as_columns, groups, require_positive
+from .columns import as_columns, group_by_missing, require_positive
 from .recursive_filters import kalman_rts, one_euro
-
-__all__ = [
-    "fill_gaps",
-    "frame_times",
-    "kalman_rts",
-    "moving_average",
-    "one_euro",
-    "resample",
-    "savitzky_golay",
-    "smooth",
-]
 
 
 def frame_times(n_frames: int, frame_rate: float) -> np.ndarray:
-    """Return the centre of each model frame: (j + 0.5) / frame_rate, shape (n_frames,), in seconds.
+    """Return the centres of the model's frames, (n_frames,) seconds: (j + 0.5) / frame_rate.
 
-    Frame j covers the time from j / frame_rate to (j + 1) / frame_rate. Taking its centre is what keeps features from
-    drifting against the sound over a clip.
+    Frame j lasts from j / frame_rate to (j + 1) / frame_rate. Controls that are read at its centre stay in time with
+    the sound over the whole clip.
 
-    >>> frame_times(3, 50.0).tolist()
-    [0.01, 0.03, 0.05]
+    Args:
+        n_frames: how many.
+        frame_rate: of the model, Hz.
+
+    Example:
+        >>> frame_times(3, 50.0).tolist()
+        [0.01, 0.03, 0.05]
+
+    Notebook: notebooks/03_smoothing_and_alignment
     """
     return (np.arange(n_frames) + 0.5) / frame_rate
 
 
 def fill_gaps(times: np.ndarray, values: np.ndarray, max_gap_s: float = 0.5) -> np.ndarray:
-    """Bridge short gaps with a straight line; hold the first and last value over short gaps at the ends.
+    """Fill short gaps with a straight line; hold the first and last value over short gaps at the ends.
 
-    A gap lasts from the last sample before it to the first one after it. Longer gaps stay missing as a whole: a line
-    drawn over seconds would look like a movement that nobody made.
+    A gap lasts from the last sample before it to the first one after it. Longer gaps stay missing as a whole, since a
+    line over seconds would look like a movement that the person did not make.
 
     Args:
         times: (T,) seconds.
         values: (T,) or (T, C); NaN is missing.
         max_gap_s: longest gap to fill, seconds.
 
+    Returns:
+        The values, float64, of the same shape, with fewer NaN.
+
     Raises:
         ExpotionError: times and values do not fit together, or max_gap_s is negative.
 
-    >>> fill_gaps(np.arange(4.0), np.array([1.0, np.nan, 3.0, np.nan]), max_gap_s=2.0).tolist()
-    [1.0, 2.0, 3.0, 3.0]
+    Example:
+        >>> fill_gaps(np.arange(4.0), np.array([1.0, np.nan, 3.0, np.nan]), max_gap_s=2.0).tolist()
+        [1.0, 2.0, 3.0, 3.0]
 
     Notebook: notebooks/03_smoothing_and_alignment
     """
@@ -64,34 +65,37 @@ def fill_gaps(times: np.ndarray, values: np.ndarray, max_gap_s: float = 0.5) -> 
     if not max_gap_s >= 0:
         raise ExpotionError(f"max_gap_s is {max_gap_s}; give the longest gap to fill in seconds, 0 or more.")
     filled = columns.copy()
-    for valid, chosen in groups(columns):
+    for valid, chosen in group_by_missing(columns):
         if valid.all() or not valid.any():
             continue
         known, missing = np.flatnonzero(valid), np.flatnonzero(~valid)
+        # The known samples on both sides of each missing one; beyond the ends, the nearest one stands on both sides.
         after = np.searchsorted(known, missing)
         left, right = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
-        left_time = np.where(after == 0, times[0], times[left])
-        right_time = np.where(after == len(known), times[-1], times[right])
-        short = right_time - left_time <= max_gap_s + 1e-9
+        gap_start = np.where(after == 0, times[0], times[left])
+        gap_end = np.where(after == len(known), times[-1], times[right])
+        short = gap_end - gap_start <= max_gap_s + 1e-9
         missing, left, right = missing[short], left[short], right[short]
         span = np.maximum(times[right] - times[left], 1e-12)
         share = np.clip((times[missing] - times[left]) / span, 0.0, 1.0)[:, None]
-        filled[np.ix_(missing, chosen)] = (1 - share) * columns[np.ix_(left, chosen)] + share * columns[
-            np.ix_(right, chosen)
-        ]
+        left_values, right_values = columns[np.ix_(left, chosen)], columns[np.ix_(right, chosen)]
+        filled[np.ix_(missing, chosen)] = (1 - share) * left_values + share * right_values
     return filled.reshape(np.shape(values))
 
 
 def moving_average(times: np.ndarray, values: np.ndarray, window_s: float) -> np.ndarray:
-    """Average over a centred window of window_s seconds; at the ends, over the part of it that exists.
+    """Average over a centred window of window_s seconds; at the ends, over the part of it inside the clip.
 
-    Each sample counts for the time it stands for (up to half-way to its neighbours), so bursts of frames weigh no more
-    than sparse ones. Zero phase: nothing moves in time.
+    Each sample is weighted by its share of time (half-way to both neighbours), so that a burst of frames weighs no more
+    than a single frame that lasts as long. Zero phase: nothing moves in time.
 
     Args:
         times: (T,) seconds.
         values: (T,) or (T, C); NaN is missing and left out of the averages.
         window_s: width of the window, seconds. A window of n sample intervals is the usual n-point average.
+
+    Returns:
+        The averages, float64, shaped as the values; NaN stays NaN.
 
     Raises:
         ExpotionError: times and values do not fit together, or window_s is not positive.
@@ -122,11 +126,11 @@ def moving_average(times: np.ndarray, values: np.ndarray, window_s: float) -> np
 def savitzky_golay(
     times: np.ndarray, values: np.ndarray, window_s: float, order: int = 3, *, derivative: int = 0
 ) -> np.ndarray:
-    """Fit a polynomial to each window by least squares and take its value, or its derivative, at the sample.
+    """Fit a polynomial to each sample's window by least squares and return its value, or a derivative, at the sample.
 
-    At even times this is the classic Savitzky-Golay filter; at uneven times the fit uses the true times, so it needs no
-    resampling first. At the ends, and at gaps longer than half a window, the window slides inwards and keeps its width.
-    Windows with too few samples lower the order. Zero phase.
+    At even times this is the classic Savitzky-Golay filter. At uneven times the fit uses the true times, so no
+    resampling is needed. At the ends, and at gaps longer than half a window, the window moves inwards and keeps its
+    width. Windows with too few samples get a polynomial of lower order. Zero phase.
 
     Args:
         times: (T,) seconds.
@@ -135,6 +139,9 @@ def savitzky_golay(
         order: order of the polynomial, 0 to 5.
         derivative: 0 for the smoothed value, 1 for its rate of change per second, and so on.
 
+    Returns:
+        Values or derivatives, float64, shaped as the values; NaN stays NaN.
+
     Raises:
         ExpotionError: times and values do not fit together, or a parameter is out of range.
 
@@ -142,11 +149,13 @@ def savitzky_golay(
         A. Savitzky, M. J. E. Golay, "Smoothing and differentiation of data by simplified least squares procedures",
         Analytical Chemistry 36 (1964).
 
-    >>> times = np.arange(9) / 30
-    >>> np.round(savitzky_golay(times, times**2, 0.2, order=2, derivative=1) / (2 * times + 1e-300), 6)[1:].tolist()
-    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    Example:
+        >>> times = np.arange(9) / 30
+        >>> slopes = savitzky_golay(times, times**2, 0.2, order=2, derivative=1)
+        >>> bool(np.allclose(slopes, 2 * times))
+        True
 
-    Notebook: notebooks/03_smoothing_and_alignment
+    Notebook: notebooks/02_controls
     """
     times, columns = as_columns(times, values)
     require_positive(window_s=window_s)
@@ -155,7 +164,7 @@ def savitzky_golay(
     if not (0 <= derivative <= order and derivative == int(derivative)):
         raise ExpotionError(f"derivative is {derivative}; give a whole number from 0 to the order ({order}).")
     smoothed = np.full_like(columns, np.nan)
-    for valid, chosen in groups(columns):
+    for valid, chosen in group_by_missing(columns):
         if not valid.any():
             continue
         known = columns[np.ix_(valid, chosen)]
@@ -168,7 +177,12 @@ def savitzky_golay(
 
 
 def _fit_weights(times: np.ndarray, window_s: float, order: int, derivative: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first sample (T,) of each window and the weights (K, T) of the samples that follow from it."""
+    """Return the filter of each sample: the first sample (T,) of its window, and the weights (K, T) from there on.
+
+    Each fit solves the normal equations M c = b in the scaled time u = (time - sample's time) / (window_s / 2), where
+    M_ij is the sum of u^(i+j) over the window. The wanted derivative at u = 0 is a linear combination of the samples;
+    its weights are polynomials in u with the coefficients `solution`.
+    """
     first, last = _windows(times, window_s)
     offsets = np.arange((last - first).max() + 1)[:, None]
     inside = offsets <= last - first
@@ -181,17 +195,17 @@ def _fit_weights(times: np.ndarray, window_s: float, order: int, derivative: int
     degrees = np.arange(order + 1)
     used = degrees <= (last - first)[:, None]
     normal = moments[:, degrees[:, None] + degrees]
-    # A touch of ridge keeps nearly coinciding times from making the fit singular; unused degrees become identity rows.
+    # A small ridge keeps nearly equal times from making the fit singular. Rows of unused degrees become the identity's.
     normal = np.where(used[:, :, None] & used[:, None, :], normal, 0.0) + np.eye(order + 1) * 1e-12
     normal += np.eye(order + 1) * ~used[:, :, None]
     target = np.zeros((len(times), order + 1, 1))
     target[:, derivative, 0] = used[:, derivative]
     solution = np.linalg.solve(normal, target)[:, :, 0] * (math.factorial(derivative) / half**derivative)
-    return first, sum(solution[:, degree] * powers[degree] for degree in degrees)
+    return first, np.sum([solution[:, degree] * powers[degree] for degree in degrees], axis=0)
 
 
 def _windows(times: np.ndarray, window_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and last sample (T,) of each sample's window, kept within stretches without long gaps."""
+    """Return the first and last sample (T,) of each sample's window, which never crosses a long gap."""
     if len(times) < 2:
         return np.zeros(1, int), np.zeros(1, int)
     half, steps = window_s / 2, np.diff(times)
@@ -199,7 +213,7 @@ def _windows(times: np.ndarray, window_s: float) -> tuple[np.ndarray, np.ndarray
     starts = np.searchsorted(stretch, stretch, side="left")
     ends = np.searchsorted(stretch, stretch, side="right") - 1
     interval = np.median(steps)
-    reach = math.floor(half / interval + 1e-6) * interval  # of the samples that a centred window holds
+    reach = math.floor(half / interval + 1e-6) * interval  # seconds from the centre to a window's outermost sample
     middle = (times[starts] + times[ends]) / 2
     centre = np.maximum(times, np.minimum(times[starts] + reach, middle))
     centre = np.minimum(centre, np.maximum(times[ends] - reach, middle))
@@ -213,11 +227,11 @@ def _windows(times: np.ndarray, window_s: float) -> tuple[np.ndarray, np.ndarray
 def resample(
     times: np.ndarray, values: np.ndarray, frame_rate: float = 50.0, duration_s: float | None = None
 ) -> np.ndarray:
-    """Read the values off at the centres of model frames, by time, so that nothing drifts over a clip of any length.
+    """Resample to the centres of the model's frames by time, so that no drift builds up over a clip of any length.
 
-    Going up in rate it interpolates linearly. Going down it first averages with a raised-cosine window of four output
-    frames, which lets at most 3 % of anything above half the output rate through and never overshoots. A frame is
-    missing where the sample nearest to it is missing. The first and last values are held beyond the ends.
+    To a higher rate it interpolates linearly. To a lower rate it averages with a raised-cosine window of four output
+    frames, which lets at most 3 % of the frequencies above half the output rate through and never overshoots. A frame
+    is missing where the sample nearest to it is missing. The first and last values are held beyond the ends.
 
     Args:
         times: (T,) seconds.
@@ -231,8 +245,9 @@ def resample(
     Raises:
         ExpotionError: times and values do not fit together, or a parameter is not positive.
 
-    >>> resample(np.array([0.0, 1.0]), np.array([0.0, 10.0]), frame_rate=4, duration_s=1.0).tolist()
-    [1.25, 3.75, 6.25, 8.75]
+    Example:
+        >>> resample(np.array([0.0, 1.0]), np.array([0.0, 10.0]), frame_rate=4, duration_s=1.0).tolist()
+        [1.25, 3.75, 6.25, 8.75]
 
     Notebook: notebooks/03_smoothing_and_alignment
     """
@@ -258,7 +273,10 @@ def resample(
 
 
 def _linear(times: np.ndarray, columns: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Interpolate columns (T, C) linearly at the times `at`; hold the ends; NaN where the nearest sample is NaN."""
+    """Interpolate columns (T, C) linearly at the times `at`; hold the ends; NaN where the nearest sample is NaN.
+
+    Where one of the two neighbours is NaN, the nearest one is taken as it is.
+    """
     if len(times) == 1:
         return np.repeat(columns, len(at), axis=0)
     left = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
@@ -274,13 +292,23 @@ def _linear(times: np.ndarray, columns: np.ndarray, at: np.ndarray) -> np.ndarra
 def as_published(
     times: np.ndarray, values: np.ndarray, frame_rate: float = 50.0, duration_s: float | None = None
 ) -> np.ndarray:
-    """Bring values to the model's frame rate as the published Expotion does, to be compared with.
+    """Resample to the model's frame rate as the published Expotion does, for comparison.
 
-    Five values a second, here means over 0.2 s, are spread linearly from the first frame to the last
-    (`align_corners=True`), so that they are early at one end and late at the other. Nothing marks what is missing: it
-    counts as 0.
+    Five values a second, here means over 0.2 s, are interpolated linearly so that the first falls on the first frame
+    and the last on the last (`align_corners=True`). They are therefore early at the start of the clip and late at its
+    end. Missing values count as 0.
 
-    Args and returns: as for `resample`, without NaN.
+    Args:
+        times: (T,) seconds.
+        values: (T,) or (T, C); NaN is missing.
+        frame_rate: of the output, Hz.
+        duration_s: length of the output in seconds. None: to the end of the last sample's interval.
+
+    Returns:
+        (F,) or (F, C) values without NaN, with F = round(duration_s * frame_rate).
+
+    Raises:
+        ExpotionError: times and values do not fit together, or a parameter is not positive.
 
     Example:
         >>> as_published(np.arange(0, 1, 0.1), np.arange(0, 1, 0.1), frame_rate=5, duration_s=1.0).round(2).tolist()
@@ -300,34 +328,53 @@ def as_published(
     return spread.reshape(n, *np.shape(values)[1:])
 
 
+def _unsmoothed(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return a copy of the values as float64, infinities as NaN."""
+    return as_columns(times, values)[1].reshape(np.shape(values)).copy()
+
+
+@dataclass(frozen=True)
+class _Method:
+    """A filter, and the defaults of the parameters that `smooth` passes to it."""
+
+    filter: Callable[..., np.ndarray]
+    defaults: dict[str, float | None]
+
+
+_METHODS = {
+    "savgol": _Method(savitzky_golay, {"window_s": 0.3, "order": 2}),
+    "moving_average": _Method(moving_average, {"window_s": 0.2}),
+    "one_euro": _Method(one_euro, {"min_cutoff_hz": 1.0, "beta": 1.0, "derivative_cutoff_hz": 1.0}),
+    "kalman": _Method(kalman_rts, {"process_noise": None, "measurement_noise": 1.0, "cutoff_hz": 4.0}),
+    "none": _Method(_unsmoothed, {}),
+}
+
+
 def smooth(times: np.ndarray, values: np.ndarray, method: str = "savgol", **parameters: float) -> np.ndarray:
-    """Smooth by the method's name: "savgol", "moving_average", "one_euro", "kalman" or "none".
+    """Smooth with a filter that is chosen by name.
 
     Args:
         times: (T,) seconds.
         values: (T,) or (T, C); NaN is missing.
-        method: which filter.
-        **parameters: passed to it. Windows default to 0.3 s (order 2) for "savgol" and 0.2 s for "moving_average".
+        method: "savgol" (`savitzky_golay`), "moving_average", "one_euro", "kalman" (`kalman_rts`) or "none".
+        **parameters: of the filter. Windows default to 0.3 s (order 2) for "savgol" and 0.2 s for "moving_average".
+
+    Returns:
+        Smoothed values, float64, shaped as the values; NaN stays NaN.
 
     Raises:
-        ExpotionError: no such method, or the method has no such parameter.
+        ExpotionError: there is no such method, or the method has no such parameter.
 
-    >>> smooth(np.arange(3.0), np.array([0.0, 3.0, 0.0]), "moving_average", window_s=3.0).tolist()
-    [1.5, 1.0, 1.5]
+    Example:
+        >>> smooth(np.arange(3.0), np.array([0.0, 3.0, 0.0]), "moving_average", window_s=3.0).tolist()
+        [1.5, 1.0, 1.5]
 
     Notebook: notebooks/03_smoothing_and_alignment
     """
-    methods: dict[str, tuple[Callable[..., np.ndarray], dict[str, float]]] = {
-        "savgol": (savitzky_golay, {"window_s": 0.3, "order": 2}),
-        "moving_average": (moving_average, {"window_s": 0.2}),
-        "one_euro": (one_euro, {"min_cutoff_hz": 1.0, "beta": 1.0, "derivative_cutoff_hz": 1.0}),
-        "kalman": (kalman_rts, {"process_noise": None, "measurement_noise": 1.0, "cutoff_hz": 4.0}),
-        "none": (lambda times, values: as_columns(times, values)[1].reshape(np.shape(values)).copy(), {}),
-    }
-    if method not in methods:
-        raise ExpotionError(f"There is no smoothing method {method!r}; choose one of {', '.join(methods)}.")
-    function, defaults = methods[method]
+    if method not in _METHODS:
+        raise ExpotionError(f"There is no smoothing method {method!r}; choose one of {', '.join(_METHODS)}.")
+    defaults = _METHODS[method].defaults
     if unknown := sorted(set(parameters) - set(defaults)):
         known = ", ".join(defaults) or "no parameters"
         raise ExpotionError(f"Smoothing method {method!r} has no parameter {', '.join(unknown)}; it takes {known}.")
-    return function(times, values, **(defaults | parameters))
+    return _METHODS[method].filter(times, values, **(defaults | parameters))

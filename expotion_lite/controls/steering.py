@@ -1,54 +1,62 @@
-"""Steer by hand what movements say: weigh channels alone or in groups, draw a curve over one, move to somebody else.
+"""Steering: change controls by hand, by weights for channels or groups of channels and by drawn curves.
 
-Everything here turns `Controls` into other `Controls`; the model never knows that a hand was at work.
+Everything here turns `Controls` into other `Controls`; the model needs no change for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from ..errors import ExpotionError
-from .channels import EXPRESSION, Controls
+from .channels import EXPRESSION_CHANNELS, LIMBS, Controls
+from .pulse import pulse_train
 
 GROUPS = ("expression", "head", "shoulders", "arms", "pulse")
-"""Groups of channels that are weighed together; `pulse` is what sums up the whole person: pulse and motion energy."""
-MOST_WEIGHT = 2.0
-MOST_POINTS = 5_000
-_SUMMARIES = ("pulse", "motion_energy")
-_ARMS = ("left_wrist", "right_wrist", "left_elbow", "right_elbow")
+"""Groups of channels that share a weight. `pulse` holds the two channels of the whole body: pulse and motion energy."""
+MAX_WEIGHT = 2.0
+"""The largest weight."""
+MAX_POINTS = 5_000
+"""The largest number of points of a drawn curve."""
+_WHOLE_BODY = ("pulse", "motion_energy")
 
 
 def group_of(channel: str) -> str | None:
-    """Return the group that a channel belongs to; None for the flags that say what is missing.
+    """Return the group that a channel belongs to; None for the flags of missing parts.
+
+    Args:
+        channel: its name.
 
     Example:
         >>> group_of("smile"), group_of("head_pitch_velocity"), group_of("left_wrist_x"), group_of("face_missing")
         ('expression', 'head', 'arms', None)
+
+    Notebook: notebooks/07_play_it
     """
-    if channel in _SUMMARIES:
+    if channel in _WHOLE_BODY:
         return "pulse"
-    if channel in EXPRESSION:
+    if channel in EXPRESSION_CHANNELS:
         return "expression"
-    if channel.startswith(_ARMS):
+    if channel.startswith(LIMBS):
         return "arms"
     return next((group for group in ("head", "shoulders") if channel.startswith(f"{group}_")), None)
 
 
 @dataclass(frozen=True)
 class Steering:
-    """What a hand changes about the controls.
+    """Changes to controls: weights and drawn curves.
 
     Attributes:
-        weights: group -> 0..2; 1 leaves it as it is, 0 mutes it. Groups that are not named keep 1.
-        channels: channel -> 0..2, on top of its group's weight.
-        drawn: channel -> the points of a curve, evenly spread from the clip's start to its end, in own range.
+        weights: group -> factor 0..2; 1 changes nothing, 0 mutes the group. Groups that are not named keep 1.
+        channels: channel -> factor 0..2, multiplied with the weight of its group.
+        drawn: channel -> values of a curve that replaces it, evenly spaced from the clip's start to its end, -1.5..1.5.
 
     Raises:
-        ExpotionError: an unknown group, a weight out of range, or a curve that is no row of finite numbers.
+        ExpotionError: a group is unknown, a weight is out of range, or a curve is not a list of finite numbers.
 
     Example:
         >>> Steering({"arms": 0}, {"smile": 2}).to_dict()
@@ -62,26 +70,37 @@ class Steering:
     drawn: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Check the entries, convert them to plain numbers, and drop weights of 1."""
         if not all(isinstance(table, Mapping) for table in (self.weights, self.channels, self.drawn)):
             raise ExpotionError(
-                "Steering is weights by group, weights by channel, and curves by channel: three tables."
+                "Steering consists of three tables: weights by group, weights by channel, and curves by channel."
             )
         if unknown := [str(name) for name in self.weights if name not in GROUPS]:
             raise ExpotionError(f"There is no group {unknown[0]!r} to weigh; the groups are {', '.join(GROUPS)}.")
         for name in ("weights", "channels"):
-            weights = {str(of): _weight(of, value) for of, value in getattr(self, name).items()}
-            object.__setattr__(self, name, {of: value for of, value in weights.items() if value != 1.0})
-        object.__setattr__(self, "drawn", {str(name): _points(name, curve) for name, curve in self.drawn.items()})
+            weights = {str(key): _checked_weight(key, value) for key, value in getattr(self, name).items()}
+            object.__setattr__(self, name, {key: value for key, value in weights.items() if value != 1.0})
+        drawn = {str(channel): _checked_curve(channel, curve) for channel, curve in self.drawn.items()}
+        object.__setattr__(self, "drawn", drawn)
 
     def draw(self, channel: str, points: Sequence[float] | None) -> Steering:
-        """Return this steering with a curve for one more channel; None takes the channel's curve away."""
+        """Return this steering with a drawn curve for a channel.
+
+        Args:
+            channel: its name.
+            points: values of the curve, see `Steering`. None removes the channel's curve.
+        """
         rest = {name: curve for name, curve in self.drawn.items() if name != channel}
         return replace(self, drawn=rest if points is None else rest | {channel: points})
 
     def apply(self, controls: Controls) -> Controls:
-        """Return the controls with weights and curves laid over them, (T, C) as before.
+        """Return the controls with weights and curves applied, (T, C) as before.
 
-        Muted arms, and arms and shoulders, are flagged as not seen: so the model was taught what absence is.
+        Muted arms are also flagged as missing, and so is the body if arms and shoulders are muted: the model has
+        learned absence in this form.
+
+        Args:
+            controls: to change; they stay as they are.
 
         Raises:
             ExpotionError: a weight or a curve is for a channel that the controls do not have.
@@ -92,20 +111,24 @@ class Steering:
         values = controls.values.copy()
         for column, channel in enumerate(controls.channels):
             values[:, column] *= self.weights.get(group_of(channel) or "", 1.0) * self.channels.get(channel, 1.0)
-        for channel in self._unseen() & set(controls.channels):
+        for channel in self._flags_of_muted_parts() & set(controls.channels):
             values[:, controls.channels.index(channel)] = 1.0
         for channel, points in self.drawn.items():
             values[:, controls.channels.index(channel)] = stretch(points, len(values))
         return replace(controls, values=values)
 
-    def _unseen(self) -> set[str]:
+    def _flags_of_muted_parts(self) -> set[str]:
+        """Return the missing flags that belong to the muted groups."""
         muted = {group for group, weight in self.weights.items() if weight == 0}
-        return ({"arms_missing"} if "arms" in muted else set()) | (
-            {"body_missing"} if {"arms", "shoulders"} <= muted else set()
-        )
+        flags = set()
+        if "arms" in muted:
+            flags.add("arms_missing")
+        if {"arms", "shoulders"} <= muted:
+            flags.add("body_missing")
+        return flags
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists and numbers, for JSON."""
+        """Return the steering as plain dicts, lists and numbers, for JSON."""
         return {
             "weights": dict(self.weights),
             "channels": dict(self.channels),
@@ -114,7 +137,14 @@ class Steering:
 
 
 def stretch(points: Sequence[float], n_frames: int) -> np.ndarray:
-    """Return a curve of few or many evenly spread points as one value a frame, (n_frames,) float32.
+    """Interpolate evenly spaced points linearly to one value for each frame.
+
+    Args:
+        points: values of the curve, two or more.
+        n_frames: length of the result.
+
+    Returns:
+        (n_frames,) float32, from the first point to the last.
 
     Example:
         >>> stretch([0, 1, 0], 5).tolist()
@@ -125,40 +155,48 @@ def stretch(points: Sequence[float], n_frames: int) -> np.ndarray:
 
 
 def check_tempo(bpm: float) -> None:
-    """Raises ExpotionError for a tempo outside 30 to 240 beats a minute."""
+    """Raise ExpotionError for a tempo outside 30 to 240 beats per minute."""
     if not 30 <= bpm <= 240:
-        raise ExpotionError(f"A tempo of {bpm:g} beats a minute cannot be followed; choose 30 to 240.")
+        raise ExpotionError(f"A tempo of {bpm:g} beats per minute cannot be followed; choose 30 to 240.")
 
 
 def beats_curve(bpm: float, duration_s: float, n_points: int) -> list[float]:
-    """Return a curve of `n_points` with one bump for each beat, as the channel `pulse` has them.
+    """Return a curve with one bump for each beat, in the form of the channel `pulse`.
+
+    Args:
+        bpm: tempo, beats per minute.
+        duration_s: length of the clip, seconds.
+        n_points: length of the curve.
+
+    Returns:
+        n_points values, 0..1; the first beat is half a beat after the start.
 
     Raises:
-        ExpotionError: a tempo outside 30 to 240 beats a minute.
-    """
-    from .pulse import pulse_train
+        ExpotionError: the tempo is outside 30 to 240 beats per minute.
 
+    Notebook: notebooks/07_play_it
+    """
     check_tempo(bpm)
     beats = np.arange(30 / bpm, duration_s, 60 / bpm)
     curve = pulse_train(np.linspace(0, duration_s, n_points), beats, np.ones(len(beats)))
     return [round(float(value), 4) for value in curve]
 
 
-def _weight(group: str, value: Any) -> float:
-    try:
-        number = -1.0 if isinstance(value, bool | str) else float(value)
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0 <= number <= MOST_WEIGHT:
-        raise ExpotionError(f"The weight of {group} is {value!r}; choose a number, 0 to {MOST_WEIGHT:g}.")
-    return number
+def _checked_weight(name: str, value: object) -> float:
+    """Return the weight of a group or channel as a number, or raise ExpotionError."""
+    if not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) <= MAX_WEIGHT:
+        return float(value)
+    raise ExpotionError(f"The weight of {name} is {value!r}; choose a number from 0 to {MAX_WEIGHT:g}.")
 
 
-def _points(channel: str, curve: Any) -> tuple[float, ...]:
+def _checked_curve(channel: str, curve: Sequence[float]) -> tuple[float, ...]:
+    """Return the points of a curve clipped to -1.5..1.5, or raise ExpotionError."""
     try:
         points = np.asarray(curve, float)
     except (TypeError, ValueError):
         points = np.full(1, np.nan)
-    if points.ndim != 1 or not 2 <= len(points) <= MOST_POINTS or not np.isfinite(points).all():
-        raise ExpotionError(f"The curve for {channel} is no row of 2 to {MOST_POINTS:,} finite numbers; draw it anew.")
+    if points.ndim != 1 or not 2 <= len(points) <= MAX_POINTS or not np.isfinite(points).all():
+        raise ExpotionError(
+            f"The curve for {channel} is not a list of 2 to {MAX_POINTS:,} finite numbers; draw it again."
+        )
     return tuple(float(value) for value in np.clip(points, -1.5, 1.5))

@@ -1,7 +1,8 @@
 """Training examples: codes of music, controls of a person who moves to it, and a caption.
 
-`examples` holds them and divides them without leaks; `synthetic` draws them, `recordings` reads a folder of
-videos, and `human_music_moves` the published recordings."""
+`examples` holds them and divides them without leaks. They come from `synthetic` performers, from `recordings` in a
+folder, or from the published recordings `human_music_moves`.
+"""
 
 import lazy_loader as _lazy
 

@@ -4,12 +4,12 @@ from .examples import split as split
 from .human_music_moves import HumanMusicMoves as HumanMusicMoves
 from .recordings import RecordedFolder as RecordedFolder
 from .recordings import Recording as Recording
-from .synthetic import CHOOSING as CHOOSING
 from .synthetic import HELD_OUT_PERFORMERS as HELD_OUT_PERFORMERS
 from .synthetic import HELD_OUT_SONGS as HELD_OUT_SONGS
-from .synthetic import LEFT_OUT as LEFT_OUT
 from .synthetic import TRAIN_PERFORMERS as TRAIN_PERFORMERS
 from .synthetic import TRAIN_SONGS as TRAIN_SONGS
-from .synthetic import kept_synthetic_split as kept_synthetic_split
+from .synthetic import UNDETECTED_EXPRESSIONS as UNDETECTED_EXPRESSIONS
+from .synthetic import VALIDATION_OFFSET as VALIDATION_OFFSET
+from .synthetic import cached_synthetic_split as cached_synthetic_split
 from .synthetic import synthetic_examples as synthetic_examples
 from .synthetic import synthetic_pair as synthetic_pair

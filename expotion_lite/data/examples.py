@@ -1,4 +1,4 @@
-"""Examples for fine-tuning: codes of music, controls of a person who moves to it, and words about it."""
+"""Examples for fine-tuning: codes of music, controls of a person who moves to it, and a caption."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tokenize import TokenError
-from typing import TYPE_CHECKING
+from tokenize import TokenError  # raised by numpy for some damaged headers
 
 import numpy as np
 
-from ..controls.columns import columns_of
+from ..controls.columns import column_indices
 from ..errors import ExpotionError
-from ..files import writing
+from ..files import atomic_write
 
-if TYPE_CHECKING:
-    pass
+_N_DRAWS = 300  # random splits that `split` compares
+_LEAST_TRAINING_SHARE = 0.4  # of all examples; `split` avoids training on less
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +24,14 @@ class Examples:
     """N examples of equal length.
 
     Attributes:
-        codes: (N, K, T) int16, the music's codes; negative where a short clip has no music.
-        controls: (N, T, C) float32, the person's controls, a row for each code frame.
+        codes: (N, K, T) int16, the music's codes; negative where a short recording has no music.
+        controls: (N, T, C) float32, the performer's controls, one row for each code frame.
         captions: N texts.
-        songs, performers: (N,) int64, who is who; no song and no performer may be in two splits.
+        songs: (N,) int64, the same number for the same song. No song may be on both sides of a split.
+        performers: (N,) int64, the same number for the same performer. Nor may a performer.
         channels: C names of the controls.
+
+    Notebook: notebooks/05_data
     """
 
     codes: np.ndarray
@@ -40,116 +42,179 @@ class Examples:
     channels: tuple[str, ...]
 
     def __len__(self) -> int:
+        """Return the number of examples."""
         return len(self.codes)
 
     def pick(self, rows: np.ndarray) -> Examples:
-        """Some of them, by number or (N,) bool."""
-        captions = np.array(self.captions, dtype=object)[rows]
-        return Examples(
-            self.codes[rows], self.controls[rows], tuple(captions), self.songs[rows], self.performers[rows],
-            self.channels,
-        )  # fmt: skip
+        """Return some of the examples.
+
+        Args:
+            rows: their indices, or (N,) bool.
+        """
+        return replace(
+            self,
+            codes=self.codes[rows],
+            controls=self.controls[rows],
+            captions=tuple(np.array(self.captions, dtype=object)[rows]),
+            songs=self.songs[rows],
+            performers=self.performers[rows],
+        )
 
     def select(self, channels: Sequence[str]) -> Examples:
-        """Only these channels of the controls, in this order, such as those that an adapter reads.
+        """Return the examples with some of the channels, in the given order, such as those that an adapter reads.
+
+        Args:
+            channels: their names.
 
         Raises:
-            ExpotionError: one of them is not there.
+            ExpotionError: a channel is not there; the message names it.
         """
-        columns = columns_of(channels, self.channels)
+        columns = column_indices(channels, self.channels)
         return replace(self, controls=self.controls[:, :, columns], channels=tuple(channels))
 
     @classmethod
-    def join(cls, parts: list[Examples]) -> Examples:
-        """One after the other; they have the same length and channels."""
+    def join(cls, parts: Sequence[Examples]) -> Examples:
+        """Concatenate examples.
+
+        Args:
+            parts: one or more, of the same length and channels.
+        """
         return cls(
-            *(np.concatenate([getattr(each, name) for each in parts]) for name in ("codes", "controls")),
-            tuple(caption for each in parts for caption in each.captions),
-            *(np.concatenate([getattr(each, name) for each in parts]) for name in ("songs", "performers")),
-            parts[0].channels,
+            codes=np.concatenate([part.codes for part in parts]),
+            controls=np.concatenate([part.controls for part in parts]),
+            captions=tuple(caption for part in parts for caption in part.captions),
+            songs=np.concatenate([part.songs for part in parts]),
+            performers=np.concatenate([part.performers for part in parts]),
+            channels=parts[0].channels,
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write an npz without pickle, replacing what was there."""
-        with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+        """Write an .npz file without pickle, controls in half precision; replace the file if it exists.
+
+        Args:
+            path: the file to write.
+
+        Returns:
+            The path.
+        """
+        with atomic_write(path, overwrite=True) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(
-                file, codes=self.codes, controls=self.controls.astype(np.float16), captions=np.array(self.captions),
-                songs=self.songs, performers=self.performers, channels=np.array(self.channels),
-            )  # fmt: skip
+                file,
+                codes=self.codes,
+                controls=self.controls.astype(np.float16),
+                captions=np.array(self.captions),
+                songs=self.songs,
+                performers=self.performers,
+                channels=np.array(self.channels),
+            )
         return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Examples:
-        """Read what `save` wrote.
+        """Load a file that `save` wrote.
+
+        Args:
+            path: the file to read.
 
         Raises:
-            ExpotionError: it is not such a file.
+            ExpotionError: it is no file of examples.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(
-                    file["codes"], file["controls"].astype(np.float32), tuple(file["captions"].tolist()), file["songs"],
-                    file["performers"], tuple(file["channels"].tolist()),
-                )  # fmt: skip
+                    codes=file["codes"],
+                    controls=file["controls"].astype(np.float32),
+                    captions=tuple(file["captions"].tolist()),
+                    songs=file["songs"],
+                    performers=file["performers"],
+                    channels=tuple(file["channels"].tolist()),
+                )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TokenError) as error:
-            raise ExpotionError(f"{path} is not a file of examples ({error}); make it anew.") from error
+            raise ExpotionError(f"{path} is not a file of examples ({error}); create it again.") from error
 
 
 def split(examples: Examples, held_out: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:
-    """Divide examples so that no song and no performer is on both sides, and as little as possible is lost.
+    """Divide examples into two parts that share no song and no performer, and drop as few examples as possible.
 
-    Two people and two songs are held out, or more, where that leaves two fifths of the examples to train with: then
-    each of them can be shown somebody else, of another song. Where everybody moves to the same songs, what is of one
-    side's performer and of the other side's song must go.
+    Where performers move to the same songs, some examples fit neither part: those of a training performer to a held-out
+    song, and the reverse. They are dropped. The search draws random splits and returns the best one. It prefers to hold
+    out two performers and two songs or more, if that leaves two fifths of the examples for training: then every
+    held-out example can be compared with the video of another performer to another song.
 
     Args:
         examples: of two performers and two songs at least.
-        held_out: which share to hold out, about.
-        seed: of who is held out.
+        held_out: about which share of the examples to hold out.
+        seed: of the draws.
 
     Returns:
-        (to train with, held out: two or more)
+        The examples to train with, and the held-out ones: two or more.
 
     Raises:
-        ExpotionError: it cannot be done; the message says what is missing.
+        ExpotionError: no such split exists; the message says what is missing.
+
+    Notebook: notebooks/05_data
     """
-    rng, best, most = np.random.default_rng([seed, 17]), None, 0.0
-    people, songs = np.unique(examples.performers), np.unique(examples.songs)
-    for _ in range(300):
-        out = rng.permutation(people)[: rng.integers(1, max(2, len(people)))]
-        theirs = np.isin(examples.performers, out)
-        away = np.unique(examples.songs[theirs])
-        if rng.random() < 0.5:  # their songs may be others' as well: hold out some of them only
-            away = rng.permutation(away)[: rng.integers(1, len(away) + 1)]
-        hidden = np.isin(examples.songs, away)
-        test, train = theirs & hidden, ~theirs & ~hidden
-        wanted = max(2, held_out * len(examples))
-        worth = train.sum() + min(test.sum(), wanted) - max(0, test.sum() - 2 * wanted)
-        apart = min(len(np.unique(each[test])) for each in (examples.performers, examples.songs)) > 1
-        worth += len(examples) * (apart and train.sum() >= 0.4 * len(examples))
-        if test.sum() >= 2 and train.any() and worth > most:
-            best, most = (train, test), worth
+    rng = np.random.default_rng([seed, 17])
+    n_wanted = max(2, held_out * len(examples))
+    best, best_score = None, 0.0
+    for _ in range(_N_DRAWS):
+        training, testing = _draw_split(examples, rng)
+        if training.any() and testing.sum() >= 2:
+            score = _score_split(examples, training, testing, n_wanted)
+            if score > best_score:
+                best, best_score = (training, testing), score
     if best is None:
+        n_performers, n_songs = len(np.unique(examples.performers)), len(np.unique(examples.songs))
         raise ExpotionError(
-            f"{len(examples)} examples of {len(people)} performers and {len(songs)} songs cannot be divided so that "
-            "two are held out whose performer and song are not trained on. Record more people and more songs, and say "
-            "who is who (a folder for each person); or hold out nothing (--held-out 0), and judge by ear."
+            f"{len(examples)} examples of {n_performers} performers and {n_songs} songs cannot be divided so that two "
+            "are held out whose performer and song are not trained on. Record more people and more songs, and say who "
+            "is who (a folder for each person); or hold out nothing (--held-out 0), and judge by ear."
         )
-    return examples.pick(best[0]), examples.pick(best[1])
+    training, testing = best
+    return examples.pick(training), examples.pick(testing)
+
+
+def _draw_split(examples: Examples, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a split without leaks at random; return masks (N,) bool of its training and its held-out examples."""
+    performers = np.unique(examples.performers)
+    chosen_performers = rng.permutation(performers)[: rng.integers(1, max(2, len(performers)))]
+    by_chosen_performer = np.isin(examples.performers, chosen_performers)
+    chosen_songs = np.unique(examples.songs[by_chosen_performer])
+    if rng.random() < 0.5:  # other performers may move to the same songs: holding out fewer songs drops fewer examples
+        chosen_songs = rng.permutation(chosen_songs)[: rng.integers(1, len(chosen_songs) + 1)]
+    of_chosen_song = np.isin(examples.songs, chosen_songs)
+    return ~by_chosen_performer & ~of_chosen_song, by_chosen_performer & of_chosen_song
+
+
+def _score_split(examples: Examples, training: np.ndarray, testing: np.ndarray, n_wanted: float) -> float:
+    """Return the score of a split, in examples: those that are used, plus a bonus if others' videos can be compared."""
+    n_training, n_testing = training.sum(), testing.sum()
+    used = n_training + min(n_testing, n_wanted)
+    too_many = max(0, n_testing - 2 * n_wanted)
+    two_of_each = all(len(np.unique(numbers[testing])) > 1 for numbers in (examples.performers, examples.songs))
+    enough_training = n_training >= _LEAST_TRAINING_SHARE * len(examples)
+    bonus = len(examples) if two_of_each and enough_training else 0
+    return float(used - too_many + bonus)
 
 
 def check_split(train: Examples, held_out: Examples) -> None:
-    """Refuse a split that leaks, or whose parts do not fit together.
+    """Raise ExpotionError if a split leaks, or if its parts do not fit together.
+
+    Args:
+        train: examples to train with.
+        held_out: examples to measure with.
 
     Raises:
-        ExpotionError: a song or a performer is in both, or they have other channels.
+        ExpotionError: a song or a performer is in both parts, or they have different channels.
+
+    Notebook: notebooks/05_data
     """
     if train.channels != held_out.channels:
         raise ExpotionError("Training and held-out data have different channels; extract the controls of both anew.")
-    for what, a, b in (("song", train.songs, held_out.songs), ("performer", train.performers, held_out.performers)):
+    for kind, a, b in (("song", train.songs, held_out.songs), ("performer", train.performers, held_out.performers)):
         both = np.intersect1d(a, b)
         if len(both):
             raise ExpotionError(
-                f"{len(both)} {what}s are in training and held-out data (the first is {both[0]}); "
-                f"split by {what}, or the result flatters."
+                f"{len(both)} {kind}s are in training and held-out data (the first is {both[0]}); "
+                f"split by {kind}, otherwise the result is too good to be true."
             )

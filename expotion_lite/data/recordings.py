@@ -1,15 +1,15 @@
-"""A folder of recordings of people who move to music, as examples to fine-tune with: what a class films.
+"""Recordings as examples: a folder of videos of performers, such as a class films.
 
     recordings/
         captions.csv         file,caption,performer,song
-        anna/waltz.webm      a video with the music that she moved to as its sound
+        anna/waltz.webm      a video; its sound is the music that the performer moves to
         ben/waltz.webm
 
-The table is optional, and of its columns all but `file`. Who is not named there is named by the folder that the video
-lies in. Videos with the very same sound are of one song; and unless the table has a column for the song, so are those
-of the same name, such as these two, whose sound is two microphones'. What was computed lies in
-`recordings/.expotion-lite` and is computed anew when anything that it came from changes. Nothing else is written, and
-nothing leaves the folder.
+The table is optional, and so are its columns except `file`. Performers whom it does not name are named after the folder
+of their video. Recordings are of the same song if their sounds are identical. Without a column `song` in the table,
+those with the same file name are, too: the two above are of one song, although two microphones recorded it. Controls
+and codes are cached in `recordings/.expotion-lite`, and computed anew when anything that they depend on changes. No
+other file is written, and no data leaves the folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 
 from ..controls.extraction import CONTROLS_VERSION
 from ..errors import ExpotionError, Unreachable
-from ..files import digest_of, writing
+from ..files import atomic_write, digest_of
 from ..landmarks.extraction import LANDMARKS_VERSION
 from ..musicgen.codes import CODES_VERSION
 from ..video.reading import READING_VERSION
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from ..controls.channels import Controls
     from ..musicgen.loading import MusicGen
 
-TABLE, KEPT = "captions.csv", ".expotion-lite"
+TABLE, CACHE_FOLDER = "captions.csv", ".expotion-lite"
 VIDEOS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v")
-SHORTEST_S = 2.0  # of an example
+SHORTEST_S = 2.0  # seconds; the last window of a recording is left out if it is shorter
 COLUMNS = ("file", "caption", "performer", "song")
 _CONTROLS_VERSION = f"v{READING_VERSION}.{LANDMARKS_VERSION}.{CONTROLS_VERSION}"
 _CODES_VERSION = f"v{READING_VERSION}.{CODES_VERSION}"
@@ -46,7 +46,14 @@ _CODES_VERSION = f"v{READING_VERSION}.{CODES_VERSION}"
 
 @dataclass(frozen=True)
 class Recording:
-    """A video: its `path`, its `caption` ("" if none), who performs, and which song it is ("" if nobody says)."""
+    """A video of a performer who moves to music.
+
+    Attributes:
+        path: of the video file.
+        caption: describes the music; "" if there is none.
+        performer: name; "" if unknown.
+        song: name; "" if unknown.
+    """
 
     path: Path
     caption: str
@@ -58,200 +65,281 @@ class RecordedFolder:
     """A folder of recordings.
 
     Attributes:
-        folder: where they are.
-        recordings: all of them, in the order of their names.
-        left_out: path -> why it cannot be used; filled by `examples`.
-
-    Raises:
-        ExpotionError: there is no such folder, no video in it, or its table is not as described above.
+        folder: its path.
+        recordings: all recordings, sorted by path.
+        left_out: path -> reason, for recordings that cannot be used; filled by `examples`.
 
     Example:
         >>> RecordedFolder("nowhere")
         Traceback (most recent call last):
         expotion_lite.errors.ExpotionError: There is no folder nowhere; name one with recordings of people.
+
+    Notebook: notebooks/05_data
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder, self.left_out = Path(folder), {}
+        """Find the recordings of a folder.
+
+        Args:
+            folder: its path.
+
+        Raises:
+            ExpotionError: there is no such folder, it has no video, or its table has the wrong form.
+        """
+        self.folder = Path(folder)
+        self.left_out: dict[Path, str] = {}
         if not self.folder.is_dir():
             raise ExpotionError(f"There is no folder {folder}; name one with recordings of people.")
-        paths = sorted(
-            path for path in self.folder.rglob("*")
-            if path.suffix.lower() in VIDEOS and path.is_file()
-            and not any(part.startswith(".") for part in path.relative_to(self.folder).parts)
-        )  # fmt: skip
+        paths = sorted(path for path in self.folder.rglob("*") if self._is_video(path))
         if not paths:
             raise ExpotionError(f"{folder} holds no video ({', '.join(VIDEOS)}); put recordings with sound there.")
-        said = read_table(self.folder)
-        if lost := sorted(set(said) - set(paths)):
+        table = read_table(self.folder)
+        if absent := sorted(set(table) - set(paths)):
             raise ExpotionError(
-                f"{TABLE} names {lost[0].relative_to(self.folder)}, which is not there; mend the table."
+                f"{TABLE} names {absent[0].relative_to(self.folder)}, which is not there; correct the table."
             )
-        self.recordings = tuple(self._recording(path, said.get(path, {})) for path in paths)
+        self.recordings = tuple(self._recording(path, table.get(path, {})) for path in paths)
+
+    def _is_video(self, path: Path) -> bool:
+        """Return whether a path is a video, and neither it nor a folder that it lies in is hidden."""
+        hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+        return path.suffix.lower() in VIDEOS and path.is_file() and not hidden
 
     def _recording(self, path: Path, row: dict[str, str]) -> Recording:
+        """Return the recording of a video file and its row in the table, which may be empty."""
         inside = path.relative_to(self.folder).parts
         performer = row.get("performer") or (inside[0] if len(inside) > 1 else "")
         song = row["song"] if "song" in row else path.stem.casefold()
         return Recording(path, row.get("caption", ""), performer, song)
 
     def examples(self, musicgen: MusicGen, *, progress: bool = False) -> Examples:
-        """Codes, controls and captions of all recordings that can be used, cut into windows of the model's length.
+        """Compute codes and controls of all usable recordings, cut into windows of the model's length.
 
-        A last window of less than `SHORTEST_S` is left out; a shorter recording's rest is masked, not silence.
+        A last window of less than `SHORTEST_S` is left out. One that is shorter than the model's window is filled up
+        with missing codes, which training ignores: with silence, the model would learn to produce silence.
+
+        Args:
+            musicgen: the model whose codec and window are used.
+            progress: whether to show a progress bar.
 
         Raises:
-            ExpotionError: none can be used; the message says why for the first.
+            ExpotionError: no recording can be used; the message gives the reason for the first.
         """
         examples, self.left_out = examples_of(
-            self.recordings, musicgen, self.folder / KEPT, lambda r: r.path, lambda r: digest_of(r.path), progress
+            self.recordings,
+            musicgen,
+            self.folder / CACHE_FOLDER,
+            fetch=lambda recording: recording.path,
+            digest=lambda recording: digest_of(recording.path),
+            progress=progress,
         )
         return examples
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """Everything that is computed of a recording.
+
+    Attributes:
+        codes: (K, T) int16, of its music.
+        sound: identifies its sound.
+        controls: of its performer, T frames or a few more or less.
+    """
+
+    codes: np.ndarray
+    sound: str
+    controls: Controls
 
 
 def examples_of(
     recordings: Sequence[Recording],
     musicgen: MusicGen,
-    kept: Path,
+    cache: Path,
+    *,
     fetch: Callable[[Recording], Path],
-    content: Callable[[Recording], str],
+    digest: Callable[[Recording], str],
     progress: bool,
 ) -> tuple[Examples, dict[Path, str]]:
-    """Examples of recordings, and which were left out -> why.
+    """Compute the examples of recordings, or load them from the cache.
 
     Args:
-        recordings: of people. kept: the folder for what was computed.
-        musicgen: whose codec and window it is.
-        fetch: where the video is, asked only if something must be computed. content: tells its content from others'.
+        recordings: to use, in this order.
+        musicgen: the model whose codec and window are used.
+        cache: the folder for what is computed.
+        fetch: returns the path of a recording's video; called only if something must be computed.
+        digest: returns a string that identifies the content of a recording's video.
         progress: whether to show a progress bar.
 
+    Returns:
+        The examples, and path -> reason for each recording that cannot be used.
+
     Raises:
-        ExpotionError: none can be used; the message says why for the first.
-        Unreachable: the network failed, so that some would be left out that can be used.
+        ExpotionError: no recording can be used; the message gives the reason for the first.
+        Unreachable: the network failed, so that usable recordings would be left out.
     """
     from tqdm.auto import tqdm
 
     from ..musicgen.codes import digest_of_codec
 
-    used, left_out, codec = [], {}, digest_of_codec(musicgen)
+    codec = digest_of_codec(musicgen)
+    computed: list[tuple[Recording, _Computed]] = []
+    left_out: dict[Path, str] = {}
     for recording in tqdm(recordings, desc="recordings", unit="video", disable=not progress):
+        content = digest(recording)
         try:
-            codes, sound, controls = _computed(lambda r=recording: fetch(r), content(recording), kept, musicgen, codec)
-        except Unreachable:  # what was computed is kept
+            controls = _controls_of(recording, fetch, content, cache, musicgen)
+            codes, sound = _codes_of(recording, fetch, content, cache, musicgen, codec)
+        except Unreachable:  # what was computed before stays in the cache
             raise
         except ExpotionError as error:
             left_out[recording.path] = str(error)
             continue
-        used.append((recording, codes, sound, controls))
-    songs = songs_of([(recording.song or sound, sound) for recording, _, sound, _ in used])
+        computed.append((recording, _Computed(codes, sound, controls)))
+    songs = songs_of([(recording.song or each.sound, each.sound) for recording, each in computed])
     parts = [
-        Examples(*window, (recording.caption,), song, _id(f"performer {recording.performer}"), controls.channels)
-        for (recording, codes, _, controls), song in zip(used, map(_id, songs), strict=True)
-        for window in _windows(codes, controls, musicgen)
+        Examples(
+            codes=codes,
+            controls=controls,
+            captions=(recording.caption,),
+            songs=_number_of(song),
+            performers=_number_of(f"performer {recording.performer}"),
+            channels=each.controls.channels,
+        )
+        for (recording, each), song in zip(computed, songs, strict=True)
+        for codes, controls in _windows(each.codes, each.controls, musicgen)
     ]
     if not parts:
-        path, why = next(iter(left_out.items()), (Path("recordings"), f"all are shorter than {SHORTEST_S:g} s"))
-        raise ExpotionError(f"No recording in {kept.parent} can be used; {path.name}: {why}")
+        path, reason = next(iter(left_out.items()), (Path("recordings"), f"all are shorter than {SHORTEST_S:g} s"))
+        raise ExpotionError(f"No recording in {cache.parent} can be used; {path.name}: {reason}")
     return Examples.join(parts), left_out
 
 
-def _computed(
-    fetch: Callable[[], Path], content: str, kept: Path, musicgen: MusicGen, codec: str
-) -> tuple[np.ndarray, str, Controls]:
-    """Codes (K, T), what tells the sound from others, and controls of a recording, from `kept` if there."""
-    import torch
-
+def _controls_of(
+    recording: Recording, fetch: Callable[[Recording], Path], content: str, cache: Path, musicgen: MusicGen
+) -> Controls:
+    """Extract the controls of a recording's performer, or load them from the cache."""
     from ..controls.channels import Controls
     from ..controls.extraction import extract_controls
     from ..landmarks.extraction import extract_landmarks
-    from ..musicgen.codes import encode
-    from ..video.reading import check_video, read_audio
+    from ..video.reading import check_video
 
-    name = f"{content}-{_CONTROLS_VERSION}-{musicgen.frame_rate:g}.npz"
-    if (kept / f"controls-{name}").exists():
-        controls = Controls.load(kept / f"controls-{name}")
-    else:
-        info = check_video(fetch())
-        if not info.has_audio:
-            raise ExpotionError("it has no sound, so there is no music to learn; record the music with it.")
-        landmarks = extract_landmarks(fetch(), progress=False).require_person()
-        controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
-        controls.save(kept / f"controls-{name}", overwrite=True)
-    path = kept / f"codes-{content}-{_CODES_VERSION}-{codec}.npz"
+    path = cache / f"controls-{content}-{_CONTROLS_VERSION}-{musicgen.frame_rate:g}.npz"
+    if path.exists():
+        return Controls.load(path)
+    video = fetch(recording)
+    info = check_video(video)
+    if not info.has_audio:
+        raise ExpotionError("it has no sound, so there is no music to learn; record the music with it.")
+    landmarks = extract_landmarks(video, progress=False).require_person()
+    controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
+    controls.save(path, overwrite=True)
+    return controls
+
+
+def _codes_of(
+    recording: Recording, fetch: Callable[[Recording], Path], content: str, cache: Path, musicgen: MusicGen, codec: str
+) -> tuple[np.ndarray, str]:
+    """Encode a recording's music, or load its codes from the cache.
+
+    Returns:
+        Codes (K, T) int16, and a string that identifies the sound.
+    """
+    import torch
+
+    from ..musicgen.codes import encode
+    from ..video.reading import read_audio
+
+    path = cache / f"codes-{content}-{_CODES_VERSION}-{codec}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
-            return file["codes"], str(file["sound"]), controls
-    audio = read_audio(fetch(), musicgen.sample_rate)
+            return file["codes"], str(file["sound"])
+    audio = read_audio(fetch(recording), musicgen.sample_rate)
     codes = encode(musicgen, torch.from_numpy(audio)[None])[0].cpu().numpy().astype(np.int16)
     sound = f"sound {hashlib.sha256(audio.tobytes()).hexdigest()[:16]}"
-    with writing(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path, overwrite=True) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, codes=codes, sound=sound)
-    return codes, sound, controls
+    return codes, sound
 
 
 def songs_of(names: Sequence[tuple[str, ...]]) -> list[str]:
-    """One name for each recording, the same for all that share one of theirs, be it by way of others.
+    """Give recordings the same song if they share a name, directly or through other recordings.
+
+    Args:
+        names: of the song of each recording: as it is called, and as it sounds.
+
+    Returns:
+        One name for each recording.
 
     Example:
         >>> songs_of([("waltz", "sound 1"), ("waltz", "sound 2"), ("song", "sound 2"), ("rock", "sound 3")])
         ['song', 'song', 'song', 'rock']
     """
-    song: dict[str, str] = {}
+    song_by_name: dict[str, str] = {}
     for first, *others in names:
         for other in others:
-            old, new = song.setdefault(other, other), song.setdefault(first, first)
-            song.update({name: new for name, called in song.items() if called == old})
-    return [song[each[0]] for each in names]
+            old, new = song_by_name.setdefault(other, other), song_by_name.setdefault(first, first)
+            song_by_name.update({name: new for name, song in song_by_name.items() if song == old})
+    return [song_by_name[first] for first, *_ in names]
 
 
 def read_table(folder: Path) -> dict[Path, dict[str, str]]:
-    """The rows of a folder's table by the path of their file; none if there is no table.
+    """Read the table of a folder of recordings, `captions.csv`.
+
+    Args:
+        folder: of the table.
+
+    Returns:
+        Path of the video -> column -> value; empty if there is no table.
 
     Raises:
-        ExpotionError: it cannot be read, or its columns or rows are not as they should be.
+        ExpotionError: the table cannot be read, or its columns or rows have the wrong form.
     """
     path = folder / TABLE
     if not path.exists():
         return {}
     try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark first
+        text = path.read_text(encoding="utf-8-sig")  # some spreadsheets begin with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise ExpotionError(f"{path} cannot be read ({error}); save it as CSV in UTF-8.") from error
-    first = text.partition("\n")[0]
-    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
+    header = text.partition("\n")[0]
+    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
     columns = [name.strip().lower() for name in rows.fieldnames or []]
     if "file" not in columns or set(columns) - set(COLUMNS):
-        raise ExpotionError(f"{path} has the columns {', '.join(columns) or 'none'}; it wants {', '.join(COLUMNS)}.")
-    said: dict[Path, dict[str, str]] = {}
-    for number, row in enumerate(rows, 2):
-        values = {str(name).strip().lower(): (value or "").strip() for name, value in row.items() if name is not None}
-        if None in row:
-            raise ExpotionError(f"Line {number} of {path} has too many columns; put captions with commas in quotes.")
+        raise ExpotionError(f"{path} has the columns {', '.join(columns) or 'none'}; it needs {', '.join(COLUMNS)}.")
+    table: dict[Path, dict[str, str]] = {}
+    for line, row in enumerate(rows, 2):
+        if None in row:  # the csv module's key for values beyond the last column
+            raise ExpotionError(f"Line {line} of {path} has too many columns; put captions with commas in quotes.")
+        values = {name.strip().lower(): (value or "").strip() for name, value in row.items()}
         file = folder / values["file"]
-        if file in said:
+        if file in table:
             raise ExpotionError(f"{path} names {values['file']} twice; keep one of its lines.")
-        said[file] = values
-    return said
+        table[file] = values
+    return table
 
 
 def _windows(codes: np.ndarray, controls: Controls, musicgen: MusicGen) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut codes (K, T) and controls into pairs of (1, K, window) and (1, window, C), which are filled up."""
-    from ..controls.channels import MISSING
+    """Cut codes (K, T) and controls into pairs of (1, K, window) and (1, window, C).
 
-    n, window = min(codes.shape[1], len(controls.values)), musicgen.window
-    rest = np.array([float(name in MISSING) for name in controls.channels], np.float32)  # nobody is seen
-    out = []
-    for start in range(0, n, window):
-        end = min(start + window, n)
+    A short window is filled up with missing codes (-1) and with controls that say that nobody is seen.
+    """
+    from ..controls.channels import MISSING_CHANNELS
+
+    n_frames, window = min(codes.shape[1], len(controls.values)), musicgen.window
+    nobody = np.array([float(name in MISSING_CHANNELS) for name in controls.channels], np.float32)
+    windows = []
+    for start in range(0, n_frames, window):
+        end = min(start + window, n_frames)
         if end - start < SHORTEST_S * musicgen.frame_rate:
             break
-        part = np.full((1, len(codes), window), -1, np.int16)
-        moves = np.tile(rest, (1, window, 1))
-        part[0, :, : end - start], moves[0, : end - start] = codes[:, start:end], controls.values[start:end]
-        out.append((part, moves))
-    return out
+        window_codes = np.full((1, len(codes), window), -1, np.int16)
+        window_codes[0, :, : end - start] = codes[:, start:end]
+        window_controls = np.tile(nobody, (1, window, 1))
+        window_controls[0, : end - start] = controls.values[start:end]
+        windows.append((window_codes, window_controls))
+    return windows
 
 
-def _id(name: str) -> np.ndarray:
-    """(1,) int64, the same for the same name, wherever and whenever."""
+def _number_of(name: str) -> np.ndarray:
+    """Return a number (1,) int64 that identifies a name, the same on every machine."""
     return np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])], np.int64)

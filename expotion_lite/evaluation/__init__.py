@@ -1,7 +1,8 @@
-"""Measure whether music follows a person.
+"""Measurements of how well music follows a person.
 
-`metrics` are plain functions of arrays; `alignment` scores music made for held-out performers against its own video and
-against other people's."""
+`metrics` has plain functions of arrays. `alignment` scores music for held-out performers against their own and other
+people's videos; `python -m expotion_lite.evaluation` runs it. `report` writes results as JSON, tables and figures.
+"""
 
 import lazy_loader as _lazy
 

@@ -1,7 +1,12 @@
-"""Does the music follow the person? Plain functions of arrays; each alignment score is meant to be compared with the
-score against other people's videos (the shuffled control)."""
+"""Metrics of music and of how well it follows a person, as plain functions of arrays.
+
+Compare each alignment score with the same music's scores against other people's videos (the shuffled control).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +14,7 @@ from ..errors import ExpotionError
 
 
 def onset_strength(audio: np.ndarray, sample_rate: int, frame_rate: float = 50.0) -> np.ndarray:
-    """How much new sound begins in each frame (spectral flux; Boeck and Widmer 2013, as librosa computes it).
+    """Return how much new sound begins in each frame (spectral flux; Boeck and Widmer 2013, as librosa computes it).
 
     Args:
         audio: (N,) float32.
@@ -19,10 +24,10 @@ def onset_strength(audio: np.ndarray, sample_rate: int, frame_rate: float = 50.0
     Returns:
         (round(N / sample_rate * frame_rate),) float32, 0 or more.
     """
-    import librosa
+    from librosa.onset import onset_strength as spectral_flux
 
     hop = round(sample_rate / frame_rate)
-    strength = librosa.onset.onset_strength(y=audio, sr=sample_rate, hop_length=hop, n_fft=1024, n_mels=64)
+    strength = spectral_flux(y=audio, sr=sample_rate, hop_length=hop, n_fft=1024, n_mels=64)
     n = round(len(audio) / sample_rate * frame_rate)
     return np.pad(strength, (0, max(0, n - len(strength))))[:n].astype(np.float32)
 
@@ -30,21 +35,22 @@ def onset_strength(audio: np.ndarray, sample_rate: int, frame_rate: float = 50.0
 def onset_motion_correlation(
     onsets: np.ndarray, motion: np.ndarray, frame_rate: float = 50.0, max_lag_s: float = 0.3
 ) -> float:
-    """Largest Pearson correlation of onset strength and motion over shifts of up to `max_lag_s` either way.
+    """Return the largest Pearson correlation of onset strength and motion over shifts of up to `max_lag_s` either way.
 
-    Onsets beside the moments at which motion turns: Davis and Agrawala 2018, Visual Rhythm and Beat. The maximum
-    favours high values, also where there is no relation: read it beside its shuffled control.
+    Onsets of music and turning points of motion are compared as in Davis and Agrawala 2018, Visual Rhythm and Beat.
+    The maximum over shifts is above 0 even for unrelated curves, so compare it with its shuffled control.
 
     Args:
-        onsets, motion: (T,) at `frame_rate`.
+        onsets: (T,) at `frame_rate`.
+        motion: (T,) at `frame_rate`.
         frame_rate: in Hz.
-        max_lag_s: in seconds.
+        max_lag_s: the largest shift, in seconds.
 
     Returns:
         -1..1; 0 if either is constant.
 
     Raises:
-        ExpotionError: the two differ in length, or are no longer than the largest shift.
+        ExpotionError: the two differ in length, are not finite, or are no longer than twice the largest shift.
 
     Example:
         >>> clicks = np.tile([1.0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 20)
@@ -56,18 +62,19 @@ def onset_motion_correlation(
             f"Onsets {onsets.shape} and motion {motion.shape} differ in length; cut them to the shorter."
         )
     if not (np.isfinite(onsets).all() and np.isfinite(motion).all()):
-        raise ExpotionError("Onsets or motion hold NaN or infinite values; put 0 where something is missing.")
+        raise ExpotionError("Onsets or motion contain NaN or infinite values; replace them by 0.")
     shifts = round(max_lag_s * frame_rate)
     if len(onsets) <= 2 * shifts + 1:
         raise ExpotionError(
             f"{len(onsets)} frames are too few to shift by {shifts}; use a longer clip or a smaller lag."
         )
-    scores = [_pearson(onsets[max(0, s) : len(onsets) + min(0, s)], motion[max(0, -s) : len(motion) + min(0, -s)])
-              for s in range(-shifts, shifts + 1)]  # fmt: skip
-    return max(scores)
+    earlier = [_pearson(onsets[: len(onsets) - s], motion[s:]) for s in range(1, shifts + 1)]
+    later = [_pearson(onsets[s:], motion[: len(motion) - s]) for s in range(shifts + 1)]
+    return max(earlier + later)
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the correlation of two arrays (T,), or 0 if either is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     a, b = a.astype(np.float64) - a.mean(), b.astype(np.float64) - b.mean()
@@ -76,15 +83,15 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def tempo_of(onsets: np.ndarray, frame_rate: float) -> float:
-    """Beats a minute, 50 to 200: where onsets repeat best after one, two, three and four beats together.
+    """Estimate the tempo, 50 to 200 beats a minute, at which onsets repeat best after one, two, three and four beats.
 
-    What repeats after half a beat, or after one and a half, seldom does so after all multiples of that, too: this finds
-    the tempo of more of the band's pieces than librosa's estimate, which is from one beat alone (`test_metrics.py`
-    compares them). Tempos near 120 are preferred, by a normal weight over their logarithm, as in Ellis 2007; its
-    deviation, 1.4 octaves, and the four beats were chosen on pieces of the band by which nothing is measured.
+    The autocorrelation at these four lags is summed. A wrong lag, such as half a beat, may have a peak, but seldom at
+    all its multiples. So this finds the tempo of more of the band's pieces than librosa's estimate, which looks at one
+    lag alone (`test_metrics.py` compares them). A normal weight over the logarithm prefers tempos near 120 (Ellis
+    2007). Its deviation, 1.4 octaves, and the number of beats were chosen on pieces of the band that no report uses.
 
     Args:
-        onsets: (T,) `onset_strength`, of five seconds or more, since four slow beats must fit in.
+        onsets: (T,) `onset_strength` of at least five seconds, so that four slow beats fit in.
         frame_rate: in Hz.
 
     Example:
@@ -95,32 +102,51 @@ def tempo_of(onsets: np.ndarray, frame_rate: float) -> float:
     import librosa
 
     bpm = np.geomspace(50.0, 200.0, 281)
-    again = librosa.autocorrelate(onsets - onsets.mean()) / np.arange(len(onsets), 0, -1)
-    lags = 60.0 * frame_rate / bpm * np.arange(1, 5)[:, None]
-    repeats = np.interp(lags, np.arange(len(again)), again, right=0.0).sum(0)
-    return float(bpm[np.argmax(repeats * np.exp(-0.5 * (np.log2(bpm / 120.0) / 1.4) ** 2))])
+    autocorrelation = librosa.autocorrelate(onsets - onsets.mean()) / np.arange(len(onsets), 0, -1)
+    lags = 60.0 * frame_rate / bpm * np.arange(1, 5)[:, None]  # (4 beats, tempos), in frames
+    repetition = np.interp(lags, np.arange(len(autocorrelation)), autocorrelation, right=0.0).sum(0)
+    preference = np.exp(-0.5 * (np.log2(bpm / 120.0) / 1.4) ** 2)
+    return float(bpm[np.argmax(repetition * preference)])
 
 
 def track_beats(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Beat times that a listener's foot would find, (B,) seconds (dynamic programming; Ellis 2007, as in librosa).
+    """Find the beats of music by dynamic programming (Ellis 2007, as in librosa).
 
-    It is given `onset_strength`, which averages over bands of frequency: librosa's own median over them loses notes
-    that fill few bands, and finds fewer of the band's beats; and the tempo of `tempo_of`.
+    librosa's tracker gets our `onset_strength` and our `tempo_of`. `onset_strength` averages over frequency bands;
+    librosa's default, their median, misses notes that fill few bands, and finds fewer of the band's beats.
+
+    Args:
+        audio: (N,) float32.
+        sample_rate: in Hz.
+
+    Returns:
+        (B,) seconds.
     """
-    import librosa
+    from librosa.beat import beat_track
 
-    onsets, hop = onset_strength(audio, sample_rate, 100.0), round(sample_rate / 100)
-    found = librosa.beat.beat_track(
-        onset_envelope=onsets, sr=sample_rate, hop_length=hop, bpm=tempo_of(onsets, 100.0), tightness=200, trim=False,
+    onsets = onset_strength(audio, sample_rate, 100.0)
+    _, beats = beat_track(
+        onset_envelope=onsets,
+        sr=sample_rate,
+        hop_length=round(sample_rate / 100),
+        bpm=tempo_of(onsets, 100.0),
+        tightness=200,
+        trim=False,
         units="time",
-    )  # fmt: skip
-    return found[1]
+    )
+    return np.asarray(beats)
 
 
 def beat_f_measure(found: np.ndarray, truth: np.ndarray, window_s: float = 0.07) -> float:
-    """F-measure of beats within 70 ms (Davies 2009), without the leading 5 s that mir_eval's authors trim.
+    """Return the F-measure of found beats (Davies 2009). The first 5 s count, too; evaluations often leave them out.
 
-    found, truth: (B,) seconds. Returns 0..1.
+    Args:
+        found: (B,) seconds.
+        truth: (B',) seconds.
+        window_s: the largest distance of a found beat from a true one that counts as a hit, in seconds.
+
+    Returns:
+        0..1; 0 if either is empty.
 
     Example:
         >>> beat_f_measure(np.array([0.5, 1.0, 1.5]), np.array([0.52, 1.02, 1.52]))
@@ -134,11 +160,15 @@ def beat_f_measure(found: np.ndarray, truth: np.ndarray, window_s: float = 0.07)
 
 
 def tempo_by_line(beats: np.ndarray) -> float:
-    """Tempo in beats a minute from a straight line through beat times, which averages out their jitter.
+    """Return the tempo, in beats a minute, of a straight line fitted to beat times, which averages out their jitter.
 
-    A tempo counts as right within 4% (Gouyon et al. 2006, "accuracy 1": half and double tempo are wrong).
+    The reports count a tempo as right within 4% (Gouyon et al. 2006, "accuracy 1": half and double tempo are wrong).
 
-    beats: (B,) seconds, in order. Returns 0 if there are fewer than three.
+    Args:
+        beats: (B,) seconds, in order.
+
+    Returns:
+        Beats a minute; 0 if there are fewer than three beats.
 
     Example:
         >>> round(tempo_by_line(np.array([0.0, 0.51, 0.99, 1.5])), 1)
@@ -150,13 +180,13 @@ def tempo_by_line(beats: np.ndarray) -> float:
 
 
 def cents_off(audio: np.ndarray, sample_rate: int, frequency_hz: float, within: float = 100.0) -> float:
-    """How far the loudest frequency near a note's lies from it, in hundredths of a semitone (cents).
+    """Return how far the loudest frequency near a note lies from that note, in cents (hundredths of a semitone).
 
     Args:
-        audio: (N,) in which the note sounds; a quarter of a second tells about 5 cents at 500 Hz.
+        audio: (N,) in which the note sounds; 0.25 s resolve about 5 cents at 500 Hz.
         sample_rate: in Hz.
         frequency_hz: of the note.
-        within: how far to look, in cents either way.
+        within: the search range, in cents either way.
 
     Returns:
         -within..within; 0 is in tune.
@@ -166,23 +196,25 @@ def cents_off(audio: np.ndarray, sample_rate: int, frequency_hz: float, within: 
         >>> round(cents_off(a_quarter_tone_sharp, 16000, 440.0))
         50
     """
-    size = 1 << 17  # so finely, by zero padding, that the grid does not count
+    size = 1 << 17  # zero padding makes the frequency grid much finer than a cent
     spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio)), size))
-    low, high = (round(frequency_hz * 2 ** (side * within / 1200) * size / sample_rate) for side in (-1, 1))
+    low = round(frequency_hz * 2 ** (-within / 1200) * size / sample_rate)
+    high = round(frequency_hz * 2 ** (within / 1200) * size / sample_rate)
     loudest = (low + int(np.argmax(spectrum[low : high + 1]))) * sample_rate / size
     return float(np.clip(1200 * np.log2(loudest / frequency_hz), -within, within))
 
 
 def in_tune(audio: np.ndarray, sample_rate: int, *, window_s: float = 0.3, cents: float = 20.0) -> float:
-    """How often the loudest tone from 250 to 2000 Hz is a note of the tempered scale on A = 440 Hz.
+    """Return how often the loudest tone from 250 to 2000 Hz is a note of the tempered scale on A = 440 Hz.
 
     Args:
         audio: (N,) of at least `window_s`.
         sample_rate: in Hz.
-        window_s: over which each tone is looked for; cents: how far it may be from the nearest note.
+        window_s: the length of the windows, each of which gives one tone; they overlap by half.
+        cents: the largest distance from the nearest note that counts as in tune.
 
     Returns:
-        0..1, share of the windows; by chance cents / 50.
+        0..1, the share of the windows; by chance it is cents / 50.
 
     Example:
         >>> note = np.sin(2 * np.pi * 523.25 * np.arange(16000) / 16000)
@@ -198,78 +230,64 @@ def in_tune(audio: np.ndarray, sample_rate: int, *, window_s: float = 0.3, cents
     return float((np.abs(semitones - np.round(semitones)) * 100 <= cents).mean())
 
 
-def beat_alignment_score(motion_s: np.ndarray, beats_s: np.ndarray, sigma_s: float = 0.05) -> float:
-    """How close to a beat of the music the motion turns, on average (Li et al. 2021, AI Choreographer, section 5.2).
-
-    Music with more beats always scores higher: read it beside its shuffled control.
-
-    Args:
-        motion_s: (M,) seconds at which the motion turns, such as `plots.pulse_times`.
-        beats_s: (B,) seconds of the music's beats.
-        sigma_s: how far off counts for exp(-1/2); theirs is three frames of sixty a second.
-
-    Returns:
-        0..1; 0 if there is no motion or no beat.
-
-    Example:
-        >>> round(beat_alignment_score(np.array([1.0, 2.05]), np.array([1.0, 2.0, 3.0])), 3)
-        0.803
-    """
-    if len(motion_s) == 0 or len(beats_s) == 0:
-        return 0.0
-    apart = np.abs(np.subtract.outer(motion_s, beats_s)).min(1)
-    return float(np.exp(-(apart**2) / (2 * sigma_s**2)).mean())
-
-
 def level_curve(audio: np.ndarray, sample_rate: int, frame_rate: float = 50.0, smooth_s: float = 1.0) -> np.ndarray:
-    """How loud the music is around each frame, in dB below full scale.
+    """Return the level of music around each frame, in dB relative to full scale.
 
     Args:
-        audio: (N,); sample_rate: in Hz; frame_rate: of the result, in Hz.
-        smooth_s: length of the window over which the power is averaged, in seconds.
+        audio: (N,) -1..1.
+        sample_rate: in Hz.
+        frame_rate: of the result, in Hz.
+        smooth_s: the length of the window over which the power is averaged, in seconds.
 
     Returns:
-        (round(N / sample_rate * frame_rate),), not below -80.
+        (round(N / sample_rate * frame_rate),), at least -80.
     """
     n = round(len(audio) / sample_rate * frame_rate)
     edges = np.round(np.arange(n + 1) * sample_rate / frame_rate).astype(int).clip(max=len(audio))
-    total = np.append(0.0, np.cumsum(audio.astype(np.float64) ** 2))
+    energy_before = np.append(0.0, np.cumsum(audio.astype(np.float64) ** 2))
     half = round(smooth_s * frame_rate / 2)
     first, last = edges[np.maximum(np.arange(n) - half, 0)], edges[np.minimum(np.arange(n) + half + 1, n)]
-    return 10 * np.log10(np.maximum((total[last] - total[first]) / np.maximum(last - first, 1), 1e-8))
+    power = (energy_before[last] - energy_before[first]) / np.maximum(last - first, 1)
+    return 10 * np.log10(np.maximum(power, 1e-8))
 
 
 def energy_correlation(level: np.ndarray, energy: np.ndarray) -> float:
-    """Pearson's correlation (1895) of the music's level with how strongly it should be played. (T,) each, -1..1.
+    """Return the Pearson correlation of the music's level with how strongly it should be played.
+
+    Args:
+        level: (T,) from `level_curve`.
+        energy: (T,) of the piece.
+
+    Returns:
+        -1..1; 0 if either is constant.
+
+    Raises:
+        ExpotionError: the two differ in length.
 
     Example:
         >>> level = np.array([-30.0, -20.0, -10.0])
         >>> round(energy_correlation(level, np.array([0.1, 0.2, 0.3])), 3), energy_correlation(level, 0 * level)
         (1.0, 0.0)
-
-    Raises:
-        ExpotionError: the two differ in length.
     """
     if level.shape != energy.shape:
         raise ExpotionError(f"Level {level.shape} and energy {energy.shape} differ in length; cut them to the shorter.")
     return _pearson(level, energy)
 
 
-# How often each step of the scale occurs in a key, from the tonic up (Albrecht and Shanahan 2013, over 490 pieces).
-_PROFILES = np.array([
-    [0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081],
-    [0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052],
-])  # fmt: skip
+# Key profiles: how often each semitone above the tonic occurs (Albrecht and Shanahan 2013, over 490 pieces).
+_MAJOR = (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081)
+_MINOR = (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052)
+_PROFILES = np.array([_MAJOR, _MINOR])
 
 
 def key_of(chroma: np.ndarray) -> tuple[int, str, float]:
-    """The key whose profile correlates best with how much of each pitch class there is (Krumhansl 1990, chapter 4).
+    """Return the key whose profile correlates best with the strength of the pitch classes (Krumhansl 1990, chapter 4).
 
     Args:
-        chroma: (12,), C first, such as `chroma_of`.
+        chroma: (12,), C first, such as from `chroma_of`.
 
     Returns:
-        (tonic 0..11 with C 0, "major" or "minor", how much better it correlates than the best key of the other mode)
+        (tonic 0..11 with C 0, "major" or "minor", by how much it correlates better than the best key of the other mode)
 
     Example:
         >>> key_of(np.array([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1.0]))[:2]
@@ -281,12 +299,12 @@ def key_of(chroma: np.ndarray) -> tuple[int, str, float]:
 
 
 def mode_of(chroma: np.ndarray, tonic: int) -> str:
-    """ "major" or "minor": which third above a known tonic there is more of.
+    """Return "major" or "minor": the mode whose third above a known tonic is the stronger.
 
-    Without the tonic the same notes may be C major or A minor, and `key_of` has to guess between the two.
+    The tonic is needed because C major and A minor have the same notes. `key_of` has to guess between the two.
 
     Args:
-        chroma: (12,), C first, such as `chroma_of`.
+        chroma: (12,), C first, such as from `chroma_of`.
         tonic: 0..11, semitones above C.
 
     Example:
@@ -298,19 +316,33 @@ def mode_of(chroma: np.ndarray, tonic: int) -> str:
 
 
 def chroma_of(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """How much of each pitch class there is, (12,), C first; the strongest is 1. audio: (N,)."""
-    import librosa
+    """Return the strength of each pitch class in music.
 
-    harmonic = librosa.effects.harmonic(audio, margin=2.0)  # drums have no key
-    window = 2 ** round(np.log2(sample_rate / 4))  # a quarter of a second, so that semitones are told apart
-    chroma = librosa.feature.chroma_stft(y=harmonic, sr=sample_rate, n_fft=window, tuning=0.0).mean(1)
+    Args:
+        audio: (N,) float32.
+        sample_rate: in Hz.
+
+    Returns:
+        (12,), C first; the strongest is 1.
+    """
+    from librosa.effects import harmonic
+    from librosa.feature import chroma_stft
+
+    pitched = harmonic(audio, margin=2.0)  # drums have no key
+    window = 2 ** round(np.log2(sample_rate / 4))  # 0.25 s separate semitones
+    chroma = chroma_stft(y=pitched, sr=sample_rate, n_fft=window, tuning=0.0).mean(1)
     return chroma / max(float(chroma.max()), 1e-9)
 
 
 def tag_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between tag probabilities. a, b: (N, tags), such as `musicnn.tag`'s. Returns (N,) 0..1.
+    """Return the cosine similarity of tag probabilities, as the CLAP score (Copet 2023) does of text and audio.
 
-    What CLAP's score is for captions (Copet 2023), with tags instead.
+    Args:
+        a: (N, tags), such as from `lab.musicnn.tag`.
+        b: (N, tags).
+
+    Returns:
+        (N,) 0..1.
 
     Example:
         >>> float(tag_similarity(np.array([[0.5, 0.0]]), np.array([[0.2, 0.0]]))[0])
@@ -319,33 +351,14 @@ def tag_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-9)
 
 
-def tag_divergence(reference: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """Kullback-Leibler divergence of tag probabilities, each tag there or not: mean over the tags, in nats.
-
-    As in the evaluation of MusicGen (Copet 2023), there of PaSST's labels.
-
-    reference, made: (N, tags) 0..1. Returns (N,) 0 or more.
-
-    Example:
-        >>> half, quarter = np.full((1, 3), 0.5), np.full((1, 3), 0.25)
-        >>> tag_divergence(half, half)[0], round(float(tag_divergence(half, quarter)[0]), 4)
-        (np.float64(0.0), 0.1438)
-    """
-    p, q = reference.clip(1e-6, 1 - 1e-6), made.clip(1e-6, 1 - 1e-6)
-    return (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).mean(1)
-
-
-def loudness_lufs(audio: np.ndarray, sample_rate: int) -> float:
-    """Integrated loudness by ITU-R BS.1770-4, in LUFS; -inf for silence. audio: (N,), 0.4 s or more."""
-    import pyloudnorm
-
-    return float(pyloudnorm.Meter(sample_rate).integrated_loudness(audio.astype(np.float64)))
-
-
 def against_others(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split a table of scores of all music against all videos into each music's own and its mean over the others'.
+    """Split scores of all music against all videos into the scores for the own video and the means over the others.
 
-    scores: (N, N), music by video. Returns (own (N,), shuffled (N,)).
+    Args:
+        scores: (N, N), music by video.
+
+    Returns:
+        (own (N,), shuffled (N,)).
     """
     n = len(scores)
     own = np.diag(scores)
@@ -353,17 +366,75 @@ def against_others(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bootstrap_interval(
-    values: np.ndarray, level: float = 0.95, draws: int = 10_000, seed: int = 0
+    *samples: np.ndarray,
+    statistic: Callable[..., Any] = np.mean,
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean (Efron 1979). values: (N,)."""
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(len(values), size=(draws, len(values)))].mean(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    """Return the percentile bootstrap interval of a statistic (Efron 1979), by `scipy.stats.bootstrap`.
+
+    Args:
+        *samples: (N,) each. Several samples are paired: each draw takes the same N positions from all of them.
+        statistic: a function of the samples. If it has an argument `axis`, it is called once for all draws.
+        level: of confidence, 0..1.
+        draws: number of resamples.
+        seed: of the resamples.
+
+    Returns:
+        (lower, upper) bound; twice the statistic itself if N is 1.
+
+    Example:
+        >>> bootstrap_interval(np.array([0.25, 0.5, 0.25, 0.5]), draws=1000)
+        (0.25, 0.5)
+    """
+    from scipy.stats import bootstrap
+
+    if len(samples[0]) == 1:
+        only = float(statistic(*samples))
+        return only, only
+    drawn = bootstrap(
+        samples,
+        statistic,
+        paired=True,
+        confidence_level=level,
+        n_resamples=draws,
+        method="percentile",
+        random_state=np.random.default_rng(seed),  # SciPy before 1.15 has no `rng`
+    )
+    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
 def paired_permutation_test(differences: np.ndarray, draws: int = 10_000, seed: int = 0) -> float:
-    """One-sided p of a mean difference above 0, by flipping signs at random (Fisher 1935). differences: (N,)."""
-    rng = np.random.default_rng(seed)
-    signs = rng.choice([-1.0, 1.0], size=(draws, len(differences)))
-    return float((1 + np.sum((signs * differences).mean(1) >= differences.mean() - 1e-12)) / (1 + draws))
+    """Test whether a mean of paired differences is above 0 by flipping their signs (Fisher 1935).
+
+    The test is `scipy.stats.permutation_test`: exact where the differences have at most `draws` patterns of signs.
+
+    Args:
+        differences: (N,).
+        draws: number of patterns of signs that are drawn at random if there are more than this.
+        seed: of the patterns.
+
+    Returns:
+        One-sided p, above 0: the share of patterns whose mean is at least the measured one, which counts as one.
+
+    Example:
+        >>> paired_permutation_test(np.array([0.2, 0.1, 0.3, 0.2]))
+        0.0625
+    """
+    from scipy.stats import permutation_test
+
+    def mean(values: np.ndarray, axis: int) -> np.ndarray:
+        return values.mean(axis).round(12)  # so that equal means of different patterns compare as equal
+
+    if len(differences) == 1:  # SciPy wants two
+        return 0.5 if differences[0] > 0 else 1.0
+    tested = permutation_test(
+        (differences,),
+        mean,
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=draws,
+        random_state=np.random.default_rng(seed),
+    )
+    return float(tested.pvalue)

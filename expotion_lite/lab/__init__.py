@@ -1,1 +1,1 @@
-"""How nano was made and measured. No lesson and no command for users imports this package."""
+"""Programs that made and measured nano. No lesson and no command for users imports this package."""

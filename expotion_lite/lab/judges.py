@@ -1,19 +1,22 @@
-"""Who listens to nano, and to what: pieces of the band, musicnn's embeddings, a judge of styles and instruments."""
+"""Tools that judge generated music: band pieces with their codec versions, embeddings, and a trained classifier."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..synthetic import band
 
 if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline as SklearnPipeline
+
     from ..musicgen.loading import MusicGen
     from ..synthetic.pieces import Piece
 
-SECONDS = 10.0  # of every clip
+SECONDS = 10.0  # length of every clip
 FAMILIES = {
     "drums": ("drums",),
     "piano": ("piano",),
@@ -25,7 +28,14 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """N pieces as the band plays them and as the codec gives them back: audio (N, samples), codes (N, K, T)."""
+    """N pieces of the band, before and after the codec.
+
+    Attributes:
+        pieces: N.
+        audio: (N, samples), as the band plays them.
+        decoded: (N, samples), encoded and decoded.
+        codes: (N, K, T).
+    """
 
     pieces: list[Piece]
     audio: np.ndarray
@@ -33,13 +43,20 @@ class Corpus:
     codes: np.ndarray
 
 
-def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
-    """Let the band play n pieces, encode and decode them. drawn: what it shall not draw, such as a style."""
+def corpus(musicgen: MusicGen, n: int, first: int, *, style: str | None = None) -> Corpus:
+    """Let the band play n pieces, and encode and decode them.
+
+    Args:
+        musicgen: whose codec is used.
+        n: how many pieces.
+        first: the seed of the first; the others count up from it.
+        style: one of `band.STYLES`; None draws one for each piece.
+    """
     import torch
 
     from ..musicgen.codes import decode, encode
 
-    pieces = [band.compose(first + i, SECONDS, **drawn) for i in range(n)]
+    pieces = [band.compose(first + i, SECONDS, style=style) for i in range(n)]
     audio = np.stack([band.play(piece, musicgen.sample_rate) for piece in pieces])
     parts = [encode(musicgen, torch.from_numpy(audio[i : i + 8])) for i in range(0, n, 8)]
     decoded = np.concatenate([decode(musicgen, part).numpy() for part in parts])
@@ -47,53 +64,81 @@ def corpus(musicgen: MusicGen, n: int, first: int, **drawn: Any) -> Corpus:
 
 
 def embeddings(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """musicnn's embeddings of clips at equal level, 3 s at a time. audio: (N, samples). Returns (N, P, 200)."""
+    """Compute musicnn's embeddings of clips at equal level, one for each 3 s.
+
+    Args:
+        audio: (N, samples).
+        sample_rate: in Hz.
+
+    Returns:
+        (N, P, 200) for P patches of 3 s.
+    """
     from .musicnn import embed
 
     return np.stack([embed(clip, sample_rate, overlap_s=0.0) for clip in at_equal_level(audio)])
 
 
 def at_equal_level(audio: np.ndarray) -> np.ndarray:
-    """Clips (N, samples) with a root mean square of 0.1 each, because musicnn hears level too; silence stays silent."""
+    """Scale clips (N, samples) to a root mean square of 0.1, because musicnn is sensitive to level.
+
+    Silence stays silent.
+    """
     level = np.sqrt((audio**2).mean(1, keepdims=True))
     return 0.1 * audio / np.maximum(level, 1e-4)
 
 
-class Judge:
-    """Tells styles and instruments by ear: logistic regression on musicnn's embeddings of band audio (scikit-learn)."""
+class MusicClassifier:
+    """Logistic regressions that recognise styles and instrument families from musicnn's embeddings (scikit-learn)."""
 
-    def __init__(self, heard: np.ndarray, pieces: list[Piece]) -> None:
-        """heard: (N, P, 200) embeddings of these N pieces. A family that plays in all or in none is left out."""
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+    def __init__(self, heard: np.ndarray, pieces: Sequence[Piece]) -> None:
+        """Train on embeddings of the band's music. A family that plays in all pieces, or in none, is left out.
 
-        fresh = lambda: make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))  # noqa: E731
-        x = heard.mean(1)
-        self.style = fresh().fit(x, [piece.style for piece in pieces])
-        there = {name: plays(pieces, name) for name in FAMILIES}
-        self.families = {name: fresh().fit(x, who) for name, who in there.items() if 0 < who.mean() < 1}
+        Args:
+            heard: (N, P, 200) embeddings.
+            pieces: N, which tell the truth about the embeddings.
+        """
+        features = heard.mean(1)
+        self.style = _new_classifier().fit(features, [piece.style for piece in pieces])
+        playing = {name: plays(pieces, name) for name in FAMILIES}
+        self.families = {
+            name: _new_classifier().fit(features, truth) for name, truth in playing.items() if 0 < truth.mean() < 1
+        }
 
-    def right_style(self, heard: np.ndarray, pieces: list[Piece]) -> np.ndarray:
-        """(N,) whether each clip sounds like the style of its piece."""
+    def style_is_right(self, heard: np.ndarray, pieces: Sequence[Piece]) -> np.ndarray:
+        """Return (N,) bool: whether each clip's predicted style is that of its piece. heard: (N, P, 200)."""
         return self.style.predict(heard.mean(1)) == np.array([piece.style for piece in pieces])
 
-    def hears(self, heard: np.ndarray) -> dict[str, np.ndarray]:
-        """Which of N clips each family plays in: name -> (N,) bool."""
-        return {name: judge.predict(heard.mean(1)) for name, judge in self.families.items()}
+    def predict_families(self, heard: np.ndarray) -> dict[str, np.ndarray]:
+        """Return for each family (N,) bool: whether it is predicted to play. heard: (N, P, 200)."""
+        return {name: family.predict(heard.mean(1)) for name, family in self.families.items()}
 
 
-def balanced_accuracy(said: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> float:
-    """How often what is there is heard and what is not there is not, which weigh the same; mean over the names.
+def _new_classifier() -> SklearnPipeline:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))
+
+
+def balanced_accuracy(predicted: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> float:
+    """Return the accuracy on clips where a family plays and on clips where it does not, both with equal weight.
+
+    Args:
+        predicted: family -> (N,) bool.
+        truth: family -> (N,) bool.
+
+    Returns:
+        0..1, mean over the families.
 
     Example:
         >>> balanced_accuracy({"drums": np.array([1, 1, 1, 1])}, {"drums": np.array([1, 1, 1, 0])})
         0.5
     """
-    right = [said[name][truth[name] == there] == there for name in truth for there in (True, False)]
+    right = [predicted[name][truth[name] == present] == present for name in truth for present in (True, False)]
     return float(np.mean([part.mean() for part in right if len(part)]))
 
 
-def plays(pieces: list[Piece], family: str) -> np.ndarray:
-    """(N,) whether a family plays in each piece."""
+def plays(pieces: Sequence[Piece], family: str) -> np.ndarray:
+    """Return (N,) bool: whether a family plays in each piece."""
     return np.array([bool(set(FAMILIES[family]) & set(piece.instruments)) for piece in pieces])

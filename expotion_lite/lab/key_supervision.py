@@ -1,16 +1,16 @@
-"""What a face says of the key: an adapter in training is asked for it, as the language model was asked of words.
+"""An auxiliary loss for the adapter: it must tell the key's mode from the face.
 
-Whether music is major or minor changes few of its codes, so that an adapter that is told to foretell codes alone hardly
-learns to see it in a smile. The language model has been asked which third lies above the tonic that words name
-(`language_training.key_told`); what it makes of mood words there, the adapter now has to make of a face. It is asked in
-short windows, in which the music so far tells little of it, beside the codes of these windows.
+Whether music is major or minor changes few of its codes. An adapter that is trained on codes alone therefore hardly
+learns to read the mode from a smile. The language model was asked for the third above the tonic, given words for tonic
+and mood (`language_training.key_logits`); its harmony probe is kept. Here the adapter is asked the same, with a face in
+place of the mood. It is asked in short windows, in which the music so far tells little of the mode.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,110 +20,145 @@ from ..errors import ExpotionError
 from ..musicgen.adapter import conditioned, embed_controls, to_steps
 from ..musicgen.codes import inputs_and_labels
 from ..synthetic import band
-from ..training.loop import Batch, heard_past, without_hidden
-from .language_training import EAR, PIECE_S, tonic_and_third
+from ..training.batches import Batch
+from ..training.hiding import draw_past, mask_past
+from .language_data import tokenize, tonic_and_third
+from .language_model import PIECE_S
+from .language_training import HARMONY_PROBE
 
 if TYPE_CHECKING:
+    from peft import PeftModel
+
     from ..data.examples import Examples
     from ..musicgen.loading import MusicGen
 
-FACES, FRAMES = 32, 32  # windows a step, and their length
-THIRD_WEIGHT = 0.5  # of the third's error beside that of the codes
-AROUND = 24  # frames that the adapter looks at before and after
+WINDOWS, WINDOW_FRAMES = 32, 32  # windows per step, and their length
+CONTEXT = 24  # frames that the adapter reads before and after a frame
+THIRD_WEIGHT = 0.5  # of the third's loss; that of the codes weighs 1
 
 
-def load_ear(folder: str | Path) -> torch.nn.Linear:
-    """What read the harmony off a nano's last states while it was trained.
+def load_harmony_probe(folder: str | Path) -> torch.nn.Linear:
+    """Load the linear layer that reads the harmony off a nano's last states, frozen.
 
     Raises:
         ExpotionError: the folder holds none.
     """
     from safetensors.torch import load_file
 
-    path = Path(folder) / EAR
+    path = Path(folder) / HARMONY_PROBE
     if not path.is_file():
-        raise ExpotionError(f"{folder} holds no {EAR}; name a nano that `expotion_lite.lab.pretraining` trained.")
+        raise ExpotionError(
+            f"{folder} holds no {HARMONY_PROBE}; name a nano that `expotion_lite.lab.pretraining` trained."
+        )
     tensors = load_file(path)
-    ear = torch.nn.Linear(*tensors["weight"].shape[::-1])
-    ear.load_state_dict(tensors)
-    return ear.requires_grad_(False)
+    probe = torch.nn.Linear(*tensors["weight"].shape[::-1])
+    probe.load_state_dict(tensors)
+    return probe.requires_grad_(False)
 
 
-def seen_losses(
-    model: Any, ear: torch.nn.Linear, batch: Batch, first: torch.Tensor, thirds: torch.Tensor, pad: int
+def window_losses(
+    model: PeftModel,
+    harmony_probe: torch.nn.Linear,
+    batch: Batch,
+    first: torch.Tensor,
+    thirds: torch.Tensor,
+    pad: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """How badly a model foretells codes of short windows, and the third, where it sees the people and reads the tonic.
+    """Compute the losses of the codes and of the third in short windows, given the people and captions with the tonic.
 
     Args:
-        model: the `peft.PeftModel` of `adapter.attach`. ear: from `load_ear`.
-        batch: codes (B, K, T), and controls (B, T + 2 * `AROUND`, C) that begin and end so much earlier and later.
+        model: the model with its adapter.
+        harmony_probe: from `load_harmony_probe`.
+        batch: codes (B, K, T), and controls (B, T + 2 * `CONTEXT`, C) that begin and end `CONTEXT` frames further out.
         first: (B,) bool, which windows are the first of their clips, see `embed_windows`.
-        thirds: (B,) pitch classes. pad: the model's pad token.
+        thirds: (B,) int64, pitch classes of the thirds.
+        pad: the model's pad token.
 
     Returns:
-        (cross-entropy in nats a code, in nats a frame)
+        (cross-entropy of the codes, cross-entropy of the third in each frame), in nats
     """
     inputs, labels = inputs_and_labels(batch.codes, pad)
     with conditioned(model, to_steps(embed_windows(model, batch.controls, first), labels.shape[2])):
         out = model(
-            input_ids=batch.tokens, attention_mask=batch.mask, labels=labels, output_hidden_states=True,
-            decoder_input_ids=without_hidden(inputs, batch.past, pad), use_cache=False,
-        )  # fmt: skip
+            input_ids=batch.tokens,
+            attention_mask=batch.mask,
+            labels=labels,
+            output_hidden_states=True,
+            decoder_input_ids=mask_past(inputs, batch.past, pad),
+            use_cache=False,
+        )
     states = out.decoder_hidden_states[-1][:, : batch.past.shape[1]].float()
-    third = ear(states).mT.chunk(3, dim=1)[2]
+    third = harmony_probe(states).mT.chunk(3, dim=1)[2]
     return out.loss.float(), F.cross_entropy(third, thirds[:, None].expand(-1, third.shape[2]))
 
 
-def embed_windows(model: Any, controls: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-    """What the model's visual adapter makes of windows, as if it saw their clips whole: (B, T, D).
-
-    controls: (B, `AROUND` + T + `AROUND`, C). first: (B,) bool, where a clip begins with the window: nothing is before.
-    """
-    within = embed_controls(model, controls)[:, AROUND:-AROUND]
-    begun = embed_controls(model, controls[:, AROUND:])[:, :-AROUND]
-    return torch.where(first[:, None, None], begun, within)
-
-
-def faces_tell(
-    musicgen: MusicGen, examples: Examples, ear: torch.nn.Linear, seed: int = 0
-) -> Callable[[Any, int], torch.Tensor]:
-    """What `training.finetune` is to lower also: the losses of `seen_losses` on windows of these examples.
-
-    Half of the windows are the first of their clips: a mode that music begins in it keeps.
+def embed_windows(model: PeftModel, controls: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """Compute the visual embeddings of windows as if the adapter saw their whole clips.
 
     Args:
-        musicgen: the model. examples: whose songs are pieces of the band. ear: from `load_ear`.
-        seed: of which windows are drawn.
-    """
-    ear, tokenizer = ear.to(musicgen.model.device), musicgen.processor.tokenizer
+        model: the model with its adapter.
+        controls: (B, `CONTEXT` + T + `CONTEXT`, C).
+        first: (B,) bool, where the clip begins with the window, so that no frames come before it.
 
-    def loss(model: Any, i: int) -> torch.Tensor:
+    Returns:
+        (B, T, D)
+    """
+    within = embed_controls(model, controls)[:, CONTEXT:-CONTEXT]
+    beginning = embed_controls(model, controls[:, CONTEXT:])[:, :-CONTEXT]
+    return torch.where(first[:, None, None], beginning, within)
+
+
+def key_loss_from_faces(
+    musicgen: MusicGen, examples: Examples, harmony_probe: torch.nn.Linear, seed: int = 0
+) -> Callable[[PeftModel, int], torch.Tensor]:
+    """Make the extra loss for `training.train_adapter`: that of `window_losses` on random windows of the examples.
+
+    Half of the windows are the first of their clips, since music tends to keep the mode in which it begins.
+
+    Args:
+        musicgen: the model in training.
+        examples: their songs are seeds of the band's pieces.
+        harmony_probe: from `load_harmony_probe`.
+        seed: determines which windows are drawn.
+    """
+    harmony_probe, tokenizer = harmony_probe.to(musicgen.model.device), musicgen.processor.tokenizer
+
+    def loss(model: PeftModel, i: int) -> torch.Tensor:
         rng = np.random.default_rng([21, seed, i])
-        picks = rng.integers(len(examples), size=FACES)
-        first = np.arange(FACES) < FACES // 2
-        starts = rng.integers(AROUND, examples.controls.shape[1] - FRAMES - AROUND + 1, size=FACES) * ~first
+        rows = rng.integers(len(examples), size=WINDOWS)
+        first = np.arange(WINDOWS) < WINDOWS // 2
+        last_start = examples.controls.shape[1] - WINDOW_FRAMES - CONTEXT
+        starts = rng.integers(CONTEXT, last_start + 1, size=WINDOWS) * ~first
         captions, thirds = [], []
-        for song in examples.songs[picks]:
+        for song in examples.songs[rows]:
             piece = band.compose(int(song), PIECE_S)
             captions.append(band.describe(piece, rng, tempo=False, mood=False, key=True))
             thirds.append(tonic_and_third(piece)[1])
-        read = tokenizer(captions, return_tensors="pt", padding=True)
-        controls = np.pad(examples.controls[picks], ((0, 0), (AROUND, 0), (0, 0)))
+        tokens, mask = tokenize(tokenizer, captions)
+        codes = _cut(examples.codes[rows].swapaxes(1, 2), starts, WINDOW_FRAMES).swapaxes(1, 2)
+        controls = np.pad(examples.controls[rows], ((0, 0), (CONTEXT, 0), (0, 0)))
         batch = Batch(
-            torch.from_numpy(_windows(examples.codes[picks].swapaxes(1, 2), starts, FRAMES).swapaxes(1, 2).astype(int)),
-            torch.from_numpy(_windows(controls, starts, FRAMES + 2 * AROUND)),
-            read.input_ids,
-            read.attention_mask,
-            torch.ones(FACES),
-            heard_past(FACES, FRAMES, 1.0, rng),
+            codes=torch.from_numpy(codes.astype(int)),
+            controls=torch.from_numpy(_cut(controls, starts, WINDOW_FRAMES + 2 * CONTEXT)),
+            tokens=tokens,
+            mask=mask,
+            video=torch.ones(WINDOWS),
+            past=draw_past(WINDOWS, WINDOW_FRAMES, 1.0, rng),
         ).to(musicgen.model.device)
-        asked = (torch.from_numpy(values).to(batch.codes.device) for values in (first, np.array(thirds)))
-        codes, third = seen_losses(model, ear, batch, *asked, musicgen.pad)
-        return codes + THIRD_WEIGHT * third
+        device = batch.codes.device
+        codes_loss, third_loss = window_losses(
+            model,
+            harmony_probe,
+            batch,
+            torch.from_numpy(first).to(device),
+            torch.tensor(thirds, device=device),
+            musicgen.pad,
+        )
+        return codes_loss + THIRD_WEIGHT * third_loss
 
     return loss
 
 
-def _windows(values: np.ndarray, starts: np.ndarray, size: int) -> np.ndarray:
-    """From each of N rows (N, T, C) the window that begins at its start (N,): (N, size, C)."""
+def _cut(values: np.ndarray, starts: np.ndarray, size: int) -> np.ndarray:
+    """Cut from each of N rows (N, T, C) the window that begins at its start (N,): (N, size, C)."""
     return values[np.arange(len(values))[:, None], starts[:, None] + np.arange(size)]

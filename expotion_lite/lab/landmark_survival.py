@@ -1,20 +1,20 @@
-"""Do synthetic people look the same to the model whether they come as numbers or as pixels?
+"""Report on which control channels survive the way from synthetic landmarks through pixels back to landmarks.
 
     python -m expotion_lite.lab.landmark_survival --people 8
 
-Training takes a performance's landmarks directly, which costs milliseconds. A video takes the long way: the warped
-photograph, a video file, MediaPipe. For each channel of the controls this prints the correlation between the two, and
-writes `figures/rendered.json` and `figures/rendered.svg`. Channels that do not survive the long way teach an adapter
-what no video will show it: `data.LEFT_OUT`. Two kinds cannot be judged like this: the photograph has no arms, and it
-smiles so widely already that a wider smile is hardly one.
+Training takes a performance's landmarks directly, which costs milliseconds. With a video, they come from pixels: the
+warped photograph is written as a video file, and MediaPipe finds its landmarks. This prints the correlation of the two
+for each channel, and writes `figures/rendered.json` and `figures/rendered.svg`. A channel that does not survive would
+teach the adapter something that no video shows, so `data.UNDETECTED_EXPRESSIONS` excludes it. Two kinds cannot be
+judged in this way: the photograph has no arms, and it already smiles so widely that a wider smile hardly changes it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,22 +22,31 @@ import numpy as np
 
 from ..controls.channels import CHANNELS, Controls
 from ..controls.extraction import extract_controls
-from ..files import writing
+from ..evaluation.report import new_figure, write_json
 
 FIRST_SONG, FIRST_PERFORMER = 9_000, 9_000  # held out, and used by nothing else
 SECONDS = 8.0
-SURVIVES = 0.3  # least correlation
+SURVIVES = 0.3  # the lowest correlation of a channel that survives
 
 
 def both_ways(song: int, performer: int) -> tuple[Controls, Controls]:
-    """Controls of one performance by way of its landmarks, and by way of its pixels.
+    """Extract the controls of one performance from its landmarks and from its pixels.
 
-    The person faces the camera and is never lost. What the hands do is not in the pixels.
+    The person faces the camera and is found in every frame. The rendered photograph does not show the hands.
+
+    Args:
+        song: the seed of the piece.
+        performer: the seed of the person.
+
+    Returns:
+        (controls from landmarks, controls from pixels)
     """
     from ..landmarks.extraction import extract_landmarks
     from ..synthetic import band
+    from ..synthetic.camera import to_landmarks
     from ..synthetic.people import draw_performer
-    from ..synthetic.performer import perform, render_frames, to_landmarks
+    from ..synthetic.performer import perform
+    from ..synthetic.photograph import render_frames
     from ..video.writing import write_video
 
     person = replace(draw_performer(performer), face_seen=True, body_seen=True, losses_per_s=0.0, view_deg=(0, 0, 0))
@@ -49,8 +58,14 @@ def both_ways(song: int, performer: int) -> tuple[Controls, Controls]:
     return direct, extract_controls(seen, duration_s=SECONDS)
 
 
-def survival(pairs: list[tuple[Controls, Controls]]) -> dict[str, float]:
-    """Each channel's correlation between both ways, over all frames of all people; 0 for one that never moves.
+def survival(pairs: Sequence[tuple[Controls, Controls]]) -> dict[str, float]:
+    """Correlate the two versions of each channel over all frames of all people.
+
+    Args:
+        pairs: for each person, controls from landmarks and from pixels.
+
+    Returns:
+        Channel -> -1..1; 0 for a channel that never moves.
 
     Example:
         >>> moves = np.sin(np.arange(100))[:, None].repeat(len(CHANNELS), 1).astype(np.float32)
@@ -59,56 +74,48 @@ def survival(pairs: list[tuple[Controls, Controls]]) -> dict[str, float]:
         1.0
     """
     n = min(len(controls.values) for pair in pairs for controls in pair)
-    direct, seen = (np.concatenate([pair[way].values[:n] for pair in pairs]) for way in (0, 1))
-    found = {}
+    direct = np.concatenate([from_landmarks.values[:n] for from_landmarks, _ in pairs])
+    rendered = np.concatenate([from_pixels.values[:n] for _, from_pixels in pairs])
+    correlation = {}
     for column, name in enumerate(CHANNELS):
-        a, b = direct[:, column], seen[:, column]
-        found[name] = float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0
-    return found
+        a, b = direct[:, column], rendered[:, column]
+        correlation[name] = float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0
+    return correlation
 
 
-def plot_survival(found: dict[str, float], path: Path) -> None:
-    """A bar for each channel, the best first."""
-    import matplotlib
+def _best_first(correlation: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(correlation.items(), key=lambda item: item[1], reverse=True)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
-    names = sorted(found, key=found.get)
-    figure, ax = plt.subplots(figsize=(6.5, 0.19 * len(names) + 0.8), layout="constrained")
-    ax.barh(
-        range(len(names)),
-        [found[n] for n in names],
-        color=["#0072B2" if found[n] >= SURVIVES else "0.7" for n in names],
-    )
-    ax.axvline(SURVIVES, color="0.3", linewidth=0.8, linestyle=":")
-    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize="x-small")
-    ax.set(xlabel="correlation between landmarks and pixels", ylim=(-0.7, len(names) - 0.3))
-    ax.spines[["top", "right"]].set_visible(False)
-    with writing(path, overwrite=True) as temporary:
-        figure.savefig(temporary)
-    plt.close(figure)
+def plot_survival(correlation: Mapping[str, float], path: Path) -> None:
+    """Draw a bar for each channel, the best first; channels that do not survive are grey."""
+    bars = _best_first(correlation)[::-1]  # bars are drawn from the bottom up
+    names, values = [name.replace("_", " ") for name, _ in bars], [value for _, value in bars]
+    with new_figure(path, (6.5, 0.19 * len(bars) + 0.8)) as (_, axes):
+        ax = axes[0, 0]
+        ax.barh(range(len(bars)), values, color=["C0" if value >= SURVIVES else "0.7" for value in values])
+        ax.axvline(SURVIVES, color="0.3", linewidth=0.8, linestyle=":")
+        ax.set_yticks(range(len(bars)), names, fontsize="x-small")
+        ax.set(xlabel="correlation between landmarks and pixels", ylim=(-0.7, len(bars) - 0.3))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, write, print; return the exit code."""
+    """Run the measurement, write the report, print the correlations; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m expotion_lite.lab.landmark_survival", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--people", type=int, default=8, help="each with a song of their own (default: %(default)s)")
+    parser.add_argument("--people", type=int, default=8, help="each moves to another song (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     pairs = []
     for i in range(options.people):
         pairs.append(both_ways(FIRST_SONG + i, FIRST_PERFORMER + i))
         print(f"  {i + 1} of {options.people} people", file=sys.stderr, flush=True)
-    found = survival(pairs)
-    options.output.mkdir(parents=True, exist_ok=True)
-    with writing(options.output / "rendered.json", overwrite=True) as temporary:
-        temporary.write_text(json.dumps({"people": options.people, "correlation": found}, indent=1) + "\n")
-    plot_survival(found, options.output / "rendered.svg")
-    for name in sorted(found, key=found.get, reverse=True):
-        print(f"{found[name]:6.2f}  {name}{'' if found[name] >= SURVIVES else '  (does not survive)'}")
+    correlation = survival(pairs)
+    write_json(options.output / "rendered.json", {"people": options.people, "correlation": correlation})
+    plot_survival(correlation, options.output / "rendered.svg")
+    for name, value in _best_first(correlation):
+        print(f"{value:6.2f}  {name}{'' if value >= SURVIVES else '  (does not survive)'}")
     return 0
 
 

@@ -1,11 +1,11 @@
-"""Training examples that are made as they are needed, in an order that a resumed run repeats."""
+"""Training examples that are made ahead of time, in an order that a resumed run repeats."""
 
 from __future__ import annotations
 
 import atexit
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from typing import TypeVar
 
@@ -15,10 +15,11 @@ T = TypeVar("T")
 WORKERS = max(1, min(8, (os.cpu_count() or 2) - 1))
 
 
-class _Numbered(IterableDataset):
-    """make(start), make(start + 1), ...; of n workers each makes every n-th."""
+class _Numbered(IterableDataset[T]):
+    """make(start), make(start + 1), ...; each of n workers makes every n-th of them."""
 
     def __init__(self, make: Callable[[int], T], start: int) -> None:
+        """Number the examples from `start` on."""
         self.make, self.start = make, start
 
     def __iter__(self) -> Iterator[T]:
@@ -27,37 +28,43 @@ class _Numbered(IterableDataset):
         return (self.make(i) for i in count(self.start + first, stride))
 
 
-def _leave_at_once(worker: int) -> None:
-    """Let a worker that is told to stop exit before Python is taken down around the thread that still sends tensors.
+def _exit_at_once(worker: int) -> None:
+    """Make a worker exit without waiting for the thread that sends its tensors.
 
-    That thread is in the midst of torch then, where it cannot be ended: "terminate called", and the process is aborted.
+    If Python shuts down while that thread is inside torch, the process is aborted ("terminate called").
     """
     atexit.register(os._exit, 0)
 
 
-def ahead(make: Callable[[int], T], workers: int = WORKERS) -> Callable[[int], T]:
-    """Let worker processes make ahead what a training will ask for next.
+def prefetch_with_workers(make: Callable[[int], T], workers: int = WORKERS) -> Callable[[int], T]:
+    """Let worker processes make the next examples ahead of time.
 
     Args:
-        make: a number to tensors, at module level or a `functools.partial` of that, so that a process can be given it.
-        workers: processes; 0 makes everything when it is asked for.
+        make: returns example number i. It goes to other processes, so it must be defined at module level, or be a
+            `functools.partial` of such a function.
+        workers: number of processes; 0 makes each example when it is asked for.
 
     Returns:
         A function that returns what `make` does, to be called with i, i + 1, i + 2, ... from any i.
 
     Example:
-        >>> squares = ahead(lambda i: i * i, workers=0)
+        >>> squares = prefetch_with_workers(lambda i: i * i, workers=0)
         >>> squares(3), squares(4)
         (9, 16)
     """
-    source, expected = None, 0
+    source: Iterator[T] | None = None
+    expected = 0
 
     def following(i: int) -> T:
         nonlocal source, expected
         if source is None:
-            context = {"multiprocessing_context": "spawn", "prefetch_factor": 4} if workers else {}
             loader = DataLoader(
-                _Numbered(make, i), batch_size=None, num_workers=workers, worker_init_fn=_leave_at_once, **context
+                _Numbered(make, i),
+                batch_size=None,
+                num_workers=workers,
+                worker_init_fn=_exit_at_once,
+                multiprocessing_context="spawn" if workers else None,
+                prefetch_factor=4 if workers else None,
             )
             source = iter(loader)
         elif i != expected:
@@ -68,21 +75,22 @@ def ahead(make: Callable[[int], T], workers: int = WORKERS) -> Callable[[int], T
     return following
 
 
-def one_ahead(make: Callable[[int], T]) -> Callable[[int], T]:
-    """Let a thread make the next example while this one is learned from: torch's work then fills idle cores.
+def prefetch_with_thread(make: Callable[[int], T]) -> Callable[[int], T]:
+    """Let a thread make the next example while the current one is trained on, on cores that torch leaves idle.
 
     Args:
-        make: a number to an example, in order, like what `ahead` returns; called in one other thread only.
+        make: returns example number i; called in order, in one thread only.
 
     Returns:
         A function that returns what `make` does, to be called with i, i + 1, i + 2, ... from any i.
 
     Example:
-        >>> squares = one_ahead(lambda i: i * i)
+        >>> squares = prefetch_with_thread(lambda i: i * i)
         >>> squares(3), squares(4)
         (9, 16)
     """
-    thread, waiting = ThreadPoolExecutor(1), {}
+    thread = ThreadPoolExecutor(1)
+    waiting: dict[int, Future[T]] = {}
 
     def following(i: int) -> T:
         example = waiting.pop(i) if i in waiting else thread.submit(make, i)

@@ -1,38 +1,39 @@
-"""How good nano is without a video: does its codec keep the music, does its music follow the words, is it healthy?
+"""Report on nano without a video: how well its codec keeps music, how well its music follows text, and its faults.
 
     python -m expotion_lite.lab.nano_report
     python -m expotion_lite.lab.nano_report --codec runs/codec/codec
 
-The first prints a table and writes `figures/nano.json`, the second measures a codec alone and writes
-`figures/codec.json`. The pieces are held out: nothing was trained on them. Prompts are worded like captions, so a short
-one may have been a caption too, of another piece.
+The first command prints a table and writes `figures/nano.json`. The second measures a codec alone and writes
+`figures/codec.json`. The pieces are held out: nothing was trained on them. The prompts are worded like captions, so a
+short prompt may equal the caption of a training piece.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..evaluation.metrics import bootstrap_interval
-from ..files import writing
+from ..evaluation.report import markdown_table, with_interval, write_json
 from ..generation import generate_from_text
-from .judges import SECONDS, Judge, corpus, embeddings
+from .judges import SECONDS, MusicClassifier, corpus, embeddings
 from .nano_report_rows import (
     Row,
     codec_rows,
     families_row,
     health_rows,
     in_tune_row,
+    instruments_prompt,
     key_rows,
-    players_of,
-    prompt_for,
     quality_rows,
     resource_rows,
+    style_prompt,
     style_row,
     tempo_row,
 )
@@ -41,36 +42,50 @@ if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
 
 FIRST = 8_500  # songs from here to 9,999 are used by nothing else
-FIRST_OF_CODEC = 100_000  # songs from here choose a codec, so that those above measure what was chosen
+FIRST_OF_CODEC = 100_000  # songs from here choose a codec, so that those above can measure the chosen one
+FIRST_OF_CLASSIFIER = 700_000_000  # songs from here train the classifier of styles and instruments
+FIRST_OF_STYLES = 710_000_000  # songs from here give the unit of the Frechet distances
 
 
 def evaluate(model: str, n: int, n_tempo: int, beside: str | None = None) -> list[Row]:
-    """Measure everything. n: clips of each kind; n_tempo: prompts with a tempo; beside: a model to compare with."""
+    """Measure a model without a video.
+
+    Args:
+        model: as of `load`.
+        n: number of clips of each kind.
+        n_tempo: number of prompts with a tempo, and of prompts with a key.
+        beside: a second model whose distance to the band is measured, too.
+    """
     from ..musicgen.loading import load
 
     musicgen = load(model)
     rate = musicgen.sample_rate
-    held, train = corpus(musicgen, n, FIRST), corpus(musicgen, 2 * n, 700_000_000)
+    held, training = corpus(musicgen, n, FIRST), corpus(musicgen, 2 * n, FIRST_OF_CLASSIFIER)
     rows = codec_rows(held, musicgen)
 
-    prompts = [prompt_for(piece) for piece in held.pieces]
+    prompts = [style_prompt(piece) for piece in held.pieces]
     audio, codes = generate_from_text(musicgen, prompts, SECONDS)
-    asked, _ = generate_from_text(musicgen, [players_of(piece) for piece in held.pieces], SECONDS)
-    unasked, _ = generate_from_text(musicgen, prompts, SECONDS, guidance=0.0)
+    by_instruments, _ = generate_from_text(musicgen, [instruments_prompt(piece) for piece in held.pieces], SECONDS)
+    without_prompt, _ = generate_from_text(musicgen, prompts, SECONDS, guidance=0.0)
     noise = 0.1 * np.random.default_rng(0).standard_normal(audio.shape).astype(np.float32)
-    heard = {
-        "band": embeddings(held.audio, rate), "through the codec": embeddings(held.decoded, rate),
-        "nano": embeddings(audio, rate), "nano without a prompt": embeddings(unasked, rate),
-        "other pieces of the band": embeddings(train.audio[:n], rate), "noise": embeddings(noise, rate),
-    }  # fmt: skip
+    sources = {
+        "band": held.audio,
+        "through the codec": held.decoded,
+        "nano": audio,
+        "nano without a prompt": without_prompt,
+        "other pieces of the band": training.audio[:n],
+        "noise": noise,
+    }
     if beside:
-        heard[Path(beside).name] = embeddings(generate_from_text(load(beside), prompts, SECONDS)[0], rate)
-    judge = Judge(embeddings(train.decoded, rate), train.pieces)
+        sources[Path(beside).name], _ = generate_from_text(load(beside), prompts, SECONDS)
+    heard = {name: embeddings(clips, rate) for name, clips in sources.items()}
+
+    classifier = MusicClassifier(embeddings(training.decoded, rate), training.pieces)
     rows += [
         tempo_row(musicgen, n_tempo),
         *key_rows(musicgen, n_tempo),
-        families_row(judge, held, {"decoded": heard["through the codec"], "asked": embeddings(asked, rate)}),
-        style_row(judge, held, heard),
+        families_row(classifier, held, heard["through the codec"], embeddings(by_instruments, rate)),
+        style_row(classifier, held, heard),
         in_tune_row(held, audio, rate),
     ]
     rows += quality_rows(heard, rock_and_techno(musicgen, n))
@@ -78,21 +93,21 @@ def evaluate(model: str, n: int, n_tempo: int, beside: str | None = None) -> lis
 
 
 def rock_and_techno(musicgen: MusicGen, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings (n, P, 200) of two styles, whose distance is the unit of the others."""
-    made = [corpus(musicgen, n, 710_000_000, style=name).audio for name in ("rock", "techno")]
-    return embeddings(made[0], musicgen.sample_rate), embeddings(made[1], musicgen.sample_rate)
+    """Return embeddings (n, P, 200) of n pieces of rock and of n pieces of techno: their distance is the unit."""
+    rock, techno = (corpus(musicgen, n, FIRST_OF_STYLES, style=style).audio for style in ("rock", "techno"))
+    return embeddings(rock, musicgen.sample_rate), embeddings(techno, musicgen.sample_rate)
 
 
 def codec_alone(folder: str | Path) -> MusicGen:
-    """A trained codec with an untrained language model around it, so that it can be measured like nano.
+    """Put a trained codec into a MusicGen with an untrained language model, so that it can be measured like nano.
 
     Args:
-        folder: that `EncodecModel.from_pretrained` loads, or "nano" for the bundled one's.
+        folder: a folder for `EncodecModel.from_pretrained`, or "nano" for the bundled codec.
     """
     from transformers import EncodecModel
 
     from ..musicgen.loading import MusicGen, load
-    from .language_training import new_musicgen
+    from .language_model import new_musicgen
 
     if str(folder) == "nano":
         codec = load("nano").model.audio_encoder
@@ -102,56 +117,57 @@ def codec_alone(folder: str | Path) -> MusicGen:
 
 
 def evaluate_codec(musicgen: MusicGen, n: int) -> list[Row]:
-    """What a codec keeps of n pieces of the band: beats, log-mel spectrum, timbre; and how it uses its codebooks."""
+    """Measure what a codec keeps of n pieces of the band (beats, spectrum, timbre), and its use of the codebooks."""
     import torch
 
     from .codec_training import reconstruction_loss
 
     held = corpus(musicgen, n, FIRST_OF_CODEC)
-    pairs = zip(held.decoded, held.audio, strict=True)
-    apart = np.array([reconstruction_loss(*(torch.from_numpy(x)[None, None] for x in pair))[0] for pair in pairs])
+    errors = []
+    for decoded, original in zip(held.decoded, held.audio, strict=True):
+        log_mel, *_ = reconstruction_loss(torch.from_numpy(decoded)[None, None], torch.from_numpy(original)[None, None])
+        errors.append(float(log_mel))
     heard = {
         "band": embeddings(held.audio, musicgen.sample_rate),
         "through the codec": embeddings(held.decoded, musicgen.sample_rate),
     }
+    how = "L1 over three resolutions, 0 = the same"
     return [
         *codec_rows(held, musicgen),
-        Row("codec: log-mel error", "L1 over three resolutions, 0 = the same", float(apart.mean()),
-            bootstrap_interval(apart), ""),
+        Row("codec: log-mel error", how, float(np.mean(errors)), bootstrap_interval(np.array(errors)), ""),
         *quality_rows(heard, rock_and_techno(musicgen, n)),
-    ]  # fmt: skip
+    ]
 
 
-def table_of(rows: list[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| what | how | measured (95%) | aim |", "|---|---|---|---|"]
+def table_of(rows: Iterable[Row]) -> str:
+    """Return the rows as a Markdown table."""
+    cells = []
     for row in rows:
         digits = 0 if row.value >= 100 else 2
-        span = f" ({row.interval[0]:.{digits}f} to {row.interval[1]:.{digits}f})" if row.interval else ""
-        lines.append(f"| {row.what} | {row.how} | {row.value:.{digits}f}{span} | {row.aim} |")
-    return "\n".join(lines)
+        plain = f"{row.value:.{digits}f}"
+        measured = with_interval(row.value, row.interval, digits) if row.interval else plain
+        cells.append([row.what, row.how, measured, row.aim])
+    return markdown_table(["what", "how", "measured (95%)", "aim"], cells)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Evaluate, write, print; return the exit code."""
+    """Run the measurements, write the report, print the table; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m expotion_lite.lab.nano_report", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--clips", type=int, default=200, help="of each kind (default: %(default)s)")
-    parser.add_argument("--tempo-prompts", type=int, default=100)
-    parser.add_argument("--model", default="nano")
-    parser.add_argument("--beside", metavar="MODEL", help="another, whose distance to the band to show too")
-    parser.add_argument("--codec", metavar="FOLDER", help="measure this codec alone; nano: the bundled one's")
+    parser.add_argument("--tempo-prompts", type=int, default=100, help="with a tempo or a key (default: %(default)s)")
+    parser.add_argument("--model", default="nano", help="nano or a folder (default: %(default)s)")
+    parser.add_argument("--beside", metavar="MODEL", help="a second model whose distance to the band is shown, too")
+    parser.add_argument("--codec", metavar="FOLDER", help="measure this codec alone; nano: the bundled one")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.codec:
         rows = evaluate_codec(codec_alone(options.codec), options.clips)
     else:
         rows = evaluate(options.model, options.clips, options.tempo_prompts, options.beside)
-    options.output.mkdir(parents=True, exist_ok=True)
     name = "codec.json" if options.codec else "nano.json"
-    with writing(options.output / name, overwrite=True) as temporary:
-        temporary.write_text(json.dumps([vars(row) for row in rows], indent=1) + "\n")
+    write_json(options.output / name, [asdict(row) for row in rows])
     print(table_of(rows))
     return 0
 

@@ -1,10 +1,11 @@
-"""The optimizer of nano's text encoder and language model: two that step as one."""
+"""The optimizer of nano's text encoder and language model: Muon and AdamW, which step as one."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 
@@ -14,21 +15,21 @@ LR, MUON_LR = 3e-3, 0.02  # peaks, of AdamW and of Muon
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, made equally large in all directions of a matrix (Jordan 2024, kellerjordan.github.io/posts/muon).
+    """Momentum whose update has nearly equal singular values (Jordan 2024, kellerjordan.github.io/posts/muon).
 
-    torch has the same from 2.9 on, but always in bfloat16, which some processors are very slow at; here it computes as
-    `precision.precision_of` says.
+    torch has the same from 2.9 on, but always computes it in bfloat16, which is very slow on some processors. This one
+    computes in the precision that `precision_of` chooses.
     """
 
     def __init__(
         self, matrices: Iterable[torch.Tensor], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.0
     ) -> None:
-        """matrices: parameters with two axes. weight_decay: decoupled from the gradient."""
+        """Take parameters with two axes; `weight_decay` is decoupled from the gradient."""
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Take one step, with Nesterov's look ahead."""
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure is used
+        """Take one step with Nesterov momentum."""
         for group in self.param_groups:
             for matrix in group["params"]:
                 if matrix.grad is None:
@@ -37,16 +38,16 @@ class Muon(torch.optim.Optimizer):
                 if "momentum_buffer" not in state:
                     state["momentum_buffer"] = torch.zeros_like(matrix)
                 momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - group["momentum"])
-                update = orthogonal(matrix.grad.lerp(momentum, group["momentum"]))
+                update = orthogonalise(matrix.grad.lerp(momentum, group["momentum"]))
                 size = group["lr"] * math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
                 matrix.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.to(matrix), alpha=-size)
 
 
-def orthogonal(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
-    """The matrix with all its singular values brought near 1, by Newton and Schulz's iteration in Jordan's version.
+def orthogonalise(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """Bring all singular values of a matrix near 1, by the Newton-Schulz iteration in Jordan's version.
 
     Example:
-        >>> singular = torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([1.0, 2.0, 3.0]))).float())
+        >>> singular = torch.linalg.svdvals(orthogonalise(torch.diag(torch.tensor([1.0, 2.0, 3.0]))).float())
         >>> bool((singular > 0.5).all() and (singular < 1.3).all())
         True
     """
@@ -60,13 +61,14 @@ def orthogonal(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
     return x.T if tall else x
 
 
-class Together:
-    """Optimizers of different parameters that step as one, for `checkpoints.train_for`."""
+class CombinedOptimizer:
+    """Several optimizers of different parameters that step as one, for `checkpoints.train_for`."""
 
     def __init__(self, *optimizers: torch.optim.Optimizer) -> None:
+        """Combine them, with one shared state."""
         self.optimizers, self.defaults = optimizers, optimizers[0].defaults
         self.param_groups = [group for each in optimizers for group in each.param_groups]
-        self.state = defaultdict(dict)
+        self.state: defaultdict[torch.Tensor, Any] = defaultdict(dict)
         for each in optimizers:
             each.state = self.state
 
@@ -76,16 +78,19 @@ class Together:
             each.zero_grad()
 
     def step(self) -> None:
-        """Take one step with each."""
+        """Take one step with each optimizer."""
         for each in self.optimizers:
             each.step()
 
 
-def optimizer_of(model: torch.nn.Module) -> Together:
-    """AdamW for embeddings, heads, norms and biases; Muon for the matrices in a transformer's blocks."""
+def new_optimizer(model: torch.nn.Module) -> CombinedOptimizer:
+    """Make an optimizer: Muon for the matrices in a transformer's blocks, AdamW for everything else.
+
+    Everything else is embeddings, output heads, norms and biases.
+    """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     inner = {n for n, p in trained.items() if p.ndim == 2 and (".layers." in n or ".block." in n) and "bias" not in n}
-    return Together(
+    return CombinedOptimizer(
         torch.optim.AdamW(
             [p for n, p in trained.items() if n not in inner], lr=LR, betas=(0.9, 0.95), weight_decay=0.05, fused=True
         ),

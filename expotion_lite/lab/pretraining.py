@@ -1,10 +1,10 @@
-"""Make nano from nothing: codec, language model, visual adapter, all trained on the procedural band.
+"""Make nano from nothing: codec, language model and visual adapter, all trained on the procedural band.
 
     python -m expotion_lite.lab.pretraining --hours 3 --export
 
-Every stage checkpoints about once a minute under `--folder`; after a kill, the same command with `--resume` goes on
-from there. Curves go to `log.jsonl` there, what the language model plays meanwhile to `samples`. `--export` replaces
-the bundled weights by the result.
+Every stage writes a checkpoint about once a minute under `--folder`; after a kill, the same command with `--resume`
+continues from there. Curves go to `log.jsonl` there, and what the language model plays at each validation to `samples`.
+`--export` replaces the bundled weights by the result.
 
     python -m expotion_lite.lab.pretraining --codec-only --hours 1 --folder runs/codec
     python -m expotion_lite.lab.pretraining --codec runs/codec/codec --hours 2 --folder runs/next
@@ -13,12 +13,12 @@ train a codec alone, and a nano around it; `expotion_lite.lab.nano_report --code
 
     python -m expotion_lite.lab.pretraining --start expotion_lite/assets/nano --hours 2 --folder runs/longer
 
-goes on training a nano: its text encoder on captions, then the language model on pieces that it has not heard; more
-`--layers` than it has are added.
+continues to train a nano: its text encoder on captions, then the language model on pieces that it has not heard. If
+`--layers` names more layers than it has, new ones are added.
 
     python -m expotion_lite.lab.pretraining --adapter-only --hours 0.75 --examples 3200 --folder runs/adapter --export
 
-keeps the bundled nano (or that in `--nano FOLDER`) and trains a new adapter for it, or goes on with that in
+keeps the bundled nano (or that in `--nano FOLDER`) and trains a new adapter for it, or continues to train the one in
 `--adapter FOLDER`.
 """
 
@@ -30,7 +30,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ExpotionError
 from ..files import copy_files, digest_of
@@ -42,48 +42,20 @@ if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
 
 SHARES = {"codec": 0.36, "reading": 0.03, "language": 0.37, "adapter": 0.20}  # of --hours; encoding takes the rest
-ADAPTED = "adapter_model.safetensors"  # an adapter's weights
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train what is not trained yet; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m expotion_lite.lab.pretraining", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument(
-        "--folder", type=Path, default=Path("runs/nano"), help="checkpoints and curves (default: %(default)s)"
-    )
-    parser.add_argument("--hours", type=float, default=3.0, help="of training in all (default: %(default)s)")
-    parser.add_argument("--examples", type=int, default=1600, help="synthetic performances for the adapter")
-    parser.add_argument("--filters", type=int, default=32, help="width of a new codec (default: %(default)s)")
-    parser.add_argument("--codebook-size", type=int, default=1024, help="of a new codec (default: %(default)s)")
-    parser.add_argument(
-        "--opponent", type=float, default=0.0, metavar="SHARE",
-        help="of the codec's time, against a discriminator; needs a GPU's number of steps (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--width", type=int, default=256, help="of a new language model (default: %(default)s)")
-    parser.add_argument("--layers", type=int, help="of the language model (default: 6, or what --start has)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
-    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a trained codec to start from")
-    parser.add_argument("--start", type=Path, metavar="FOLDER", help="a trained nano to go on with")
-    parser.add_argument("--codec-only", action="store_true", help="all hours for a codec, saved as FOLDER/codec")
-    parser.add_argument("--adapter-only", action="store_true", help="keep a nano; all hours for its adapter")
-    parser.add_argument(
-        "--nano", type=Path, metavar="FOLDER", help="with --adapter-only: whose adapter (default: the bundled one's)"
-    )
-    parser.add_argument("--adapter", type=Path, metavar="FOLDER", help="with --adapter-only: one to go on with")
-    parser.add_argument("--resume", action="store_true", help="go on with what was begun in the folder")
-    parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.start and (options.codec or options.codec_only or options.adapter_only):
-        parser.error(
-            "--start goes on with a nano, codec and all: no --codec, --codec-only or --adapter-only beside it."
-        )
+        parser.error("--start continues a nano with its codec: not with --codec, --codec-only or --adapter-only.")
     if (options.adapter or options.nano) and not options.adapter_only:
-        parser.error("--adapter goes on with an adapter, --nano is whose it will be: only with --adapter-only.")
+        parser.error("--adapter (to continue from) and --nano (to train it for) go only with --adapter-only.")
     if options.adapter_only and (options.codec or options.codec_only or options.layers):
-        parser.error("--adapter-only keeps a nano as it is: no --codec, --codec-only or --layers beside it.")
+        parser.error("--adapter-only keeps a nano as it is: not with --codec, --codec-only or --layers.")
     if options.export and (options.codec_only or options.nano):
         parser.error(
             "--export replaces the bundled weights, which must fit one another: not with --codec-only or --nano."
@@ -97,66 +69,123 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m expotion_lite.lab.pretraining", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/nano"), help="for checkpoints and curves (default: %(default)s)"
+    )
+    parser.add_argument("--hours", type=float, default=3.0, help="training time in all (default: %(default)s)")
+    parser.add_argument(
+        "--examples", type=int, default=1600, help="synthetic performances for the adapter (default: %(default)s)"
+    )
+    parser.add_argument("--filters", type=int, default=32, help="width of a new codec (default: %(default)s)")
+    parser.add_argument(
+        "--codebook-size", type=int, default=1024, help="entries per codebook of a new codec (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--opponent",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the codec's time for adversarial training of its decoder, which needs as many steps as only a "
+        "GPU takes (default: %(default)s)",
+    )
+    parser.add_argument("--width", type=int, default=256, help="width of a new language model (default: %(default)s)")
+    parser.add_argument("--layers", type=int, help="layers of the language model (default: 6, or what --start has)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
+    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a trained codec to use")
+    parser.add_argument("--start", type=Path, metavar="FOLDER", help="a trained nano to continue from")
+    parser.add_argument("--codec-only", action="store_true", help="all hours for a codec, saved as FOLDER/codec")
+    parser.add_argument("--adapter-only", action="store_true", help="keep a nano; all hours for its adapter")
+    parser.add_argument(
+        "--nano",
+        type=Path,
+        metavar="FOLDER",
+        help="with --adapter-only: the nano to train it for (default: the bundled one)",
+    )
+    parser.add_argument(
+        "--adapter", type=Path, metavar="FOLDER", help="with --adapter-only: an adapter to continue from"
+    )
+    parser.add_argument("--resume", action="store_true", help="continue what was begun in the folder")
+    parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
+    return parser
+
+
 def train(options: argparse.Namespace) -> None:
-    """Go through the stages."""
+    """Run the stages that the options ask for."""
     from ..musicgen.adapter import BUNDLED
     from ..musicgen.loading import NANO, device_named, load
     from ..training.checkpoints import keep_plan
-    from .key_supervision import load_ear
+    from .key_supervision import load_harmony_probe
 
-    settings = ("hours", "examples", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
-    plan = {name: getattr(options, name) for name in settings} | {"nano": _nano(options)}
-    plan |= {"codec": _digest(options.codec)} if options.codec else {}
-    plan |= {"start": _digest(options.start)} if options.start else {}
-    plan |= {"adapter": _digest(options.adapter, ADAPTED)} if options.adapter else {}
-    device = str(device_named(options.device))
+    plan, device = _plan(options), str(device_named(options.device))
     keep_plan(options.folder, plan, resume=options.resume)
     nano = (options.nano or NANO) if options.adapter_only else train_nano(options, device)
     if nano is None:
         return
-    musicgen = replace(load(nano, device=device, dtype="float32"), name="nano")  # whose adapter it will be
+    musicgen = replace(load(nano, device=device, dtype="float32"), name="nano")  # the adapter will belong to "nano"
     hours = _share("adapter", options) * options.hours
-    train_adapter(musicgen, options.folder, hours, options.examples, load_ear(nano), start=options.adapter)
+    train_nano_adapter(
+        musicgen, options.folder, hours, options.examples, load_harmony_probe(nano), start=options.adapter
+    )
     if options.export:
         if not options.adapter_only:
             copy_files(nano, NANO)
         copy_files(options.folder / "adapter", BUNDLED)
 
 
+def _plan(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that a resumed training must share: the options, and digests of the weights they name."""
+    from ..musicgen.loading import NANO
+
+    settings = ("hours", "examples", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
+    plan = {name: getattr(options, name) for name in settings}
+    plan["nano"] = _digest(options.nano or NANO) if options.adapter_only else "trained here"
+    if options.codec:
+        plan["codec"] = _digest(options.codec)
+    if options.start:
+        plan["start"] = _digest(options.start)
+    if options.adapter:
+        plan["adapter"] = _digest(options.adapter, ADAPTER_WEIGHTS)
+    return plan
+
+
 def train_nano(options: argparse.Namespace, device: str) -> Path | None:
-    """Train codec and language model. Returns the folder of the result; None if only the codec was asked for."""
-    from .caption_encoder import learn_to_read
-    from .language_training import (
-        EAR,
-        grown,
+    """Train codec and language model. Return the folder of the result, or None if only the codec was asked for."""
+    from .caption_encoder import train_caption_encoder
+    from .language_model import (
+        embed_numbers_by_value,
+        load_with_more_layers,
         new_musicgen,
         new_tokenizer,
         save_nano,
-        start_numbers_as_neighbours,
-        train_language,
     )
+    from .language_training import HARMONY_PROBE, train_language
 
     if options.start:
-        model, tokenizer = grown(options.start, options.layers, device)
+        model, tokenizer = load_with_more_layers(options.start, options.layers, device)
     else:
-        codec = trained_codec(options, device)
+        codec = make_codec(options, device)
         if options.codec_only:
             return None
         tokenizer = new_tokenizer()
         model = new_musicgen(codec, len(tokenizer), options.width, options.layers or 6)
-        start_numbers_as_neighbours(model, tokenizer)
-    learn_to_read(model, tokenizer, options.folder, _share("reading", options) * options.hours)
+        embed_numbers_by_value(model, tokenizer)
+    train_caption_encoder(model, tokenizer, options.folder, _share("reading", options) * options.hours)
     train_language(model, tokenizer, options.folder, _share("language", options) * options.hours)
     save_nano(model, tokenizer, options.folder / "nano")
-    shutil.copy(options.folder / EAR, options.folder / "nano")
+    shutil.copy(options.folder / HARMONY_PROBE, options.folder / "nano")
     return options.folder / "nano"
 
 
-def trained_codec(options: argparse.Namespace, device: str) -> EncodecModel:
-    """The codec that was named, or one that is trained here and saved as FOLDER/codec, weights stored as float16.
+def make_codec(options: argparse.Namespace, device: str) -> EncodecModel:
+    """Load the codec that was named, or train one and save it as FOLDER/codec, with weights stored as float16.
 
     Raises:
-        ExpotionError: what was named is no codec.
+        ExpotionError: the named folder holds no codec.
     """
     from transformers import EncodecModel
 
@@ -165,7 +194,7 @@ def trained_codec(options: argparse.Namespace, device: str) -> EncodecModel:
     if options.codec is None:
         codec = new_codec(options.filters, options.codebook_size).to(device)
         hours = _share("codec", options) * options.hours
-        train_codec(codec, options.folder, hours, opponent=options.opponent)
+        train_codec(codec, options.folder, hours, adversarial_share=options.opponent)
         codec.half().save_pretrained(options.folder / "codec")
         return codec.float()
     try:
@@ -177,52 +206,57 @@ def trained_codec(options: argparse.Namespace, device: str) -> EncodecModel:
 
 
 def _share(stage: str, options: argparse.Namespace) -> float:
-    """Of --hours: all for a stage that is trained alone, else its share, larger where there is a codec already."""
+    """Return a stage's share of --hours: all if it is trained alone, more than usual if there is a codec already."""
     if options.codec_only or options.adapter_only:
         return 1.0
-    there = SHARES["codec"] if options.start or options.codec else 0.0
-    return SHARES[stage] / (1.0 - there)
-
-
-def _nano(options: argparse.Namespace) -> str:
-    """Which nano the adapter is trained for: a digest of one that is kept, or none yet."""
-    from ..musicgen.loading import NANO
-
-    return _digest(options.nano or NANO) if options.adapter_only else "trained here"
+    saved = SHARES["codec"] if options.start or options.codec else 0.0
+    return SHARES[stage] / (1.0 - saved)
 
 
 def _digest(folder: Path, weights: str = "model.safetensors") -> str:
-    """Tells the weights in a folder from others."""
+    """Return a digest of the weights in a folder. Raise ExpotionError if it holds none."""
     path = folder / weights
     if not path.is_file():
         raise ExpotionError(f"{folder} holds no {weights}; name a folder that save_pretrained wrote.")
     return digest_of(path)
 
 
-def train_adapter(
-    musicgen: MusicGen, folder: Path, hours: float, examples: int, ear: torch.nn.Linear, start: Path | None = None
+def train_nano_adapter(
+    musicgen: MusicGen,
+    folder: Path,
+    hours: float,
+    examples: int,
+    harmony_probe: torch.nn.Linear,
+    start: Path | None = None,
 ) -> None:
-    """Train an adapter on synthetic performances, a new one or that in the folder `start`.
+    """Train an adapter on synthetic performances.
 
-    ear: of the nano whose adapter it is, from `seeing.load_ear`.
+    Args:
+        musicgen: the nano to train it for.
+        folder: for the examples, the checkpoint, the log and the adapter.
+        hours: training time in all.
+        examples: number of performances.
+        harmony_probe: the nano's, from `key_supervision.load_harmony_probe`.
+        start: the folder of an adapter to continue from; None trains a new one.
     """
-    from ..data.synthetic import kept_synthetic_split
+    from ..data.synthetic import cached_synthetic_split
     from ..musicgen.adapter import read_config
-    from ..training.loop import TrainingConfig
-    from ..training.loop import train_adapter as train_on
-    from .key_supervision import faces_tell
+    from ..training.loop import TrainingConfig, train_adapter
+    from .key_supervision import key_loss_from_faces
 
-    train, held_out = kept_synthetic_split(musicgen, examples, folder)
-    seed = int(_digest(start, ADAPTED)[:7], 16) if start else 0  # what goes on draws other batches than it has had
+    train, held_out = cached_synthetic_split(musicgen, examples, folder)
+    seed = int(_digest(start, ADAPTER_WEIGHTS)[:7], 16) if start else 0  # a continued training draws other batches
     if start:
         train = train.select(read_config(start).channels)
-    config, also = TrainingConfig(hours=hours, seed=seed), faces_tell(musicgen, train, ear, seed)
-    train_on(musicgen, train, held_out, folder, config, start=start, extra_loss=also)
+    config = TrainingConfig(hours=hours, seed=seed)
+    extra_loss = key_loss_from_faces(musicgen, train, harmony_probe, seed)
+    train_adapter(musicgen, train, held_out, folder, config, start=start, extra_loss=extra_loss, print_log=True)
 
 
 if __name__ == "__main__":
     if sys.platform == "linux" and any(name not in os.environ for name in ALLOCATOR):
-        # glibc gives freed memory back and asks for it again at every step unless told before the process starts
+        # By default glibc returns freed memory and asks for it again at every step. It reads these variables only when
+        # the process starts.
         os.environ.update(ALLOCATOR)
         os.execv(sys.executable, [sys.executable, "-m", "expotion_lite.lab.pretraining", *sys.argv[1:]])
     sys.exit(main())

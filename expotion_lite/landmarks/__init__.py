@@ -1,7 +1,10 @@
-"""Find the face and the upper body of one person in every picture of a video, with MediaPipe.
+"""Landmarks of the face and the upper body of one person, in every frame of a video, found with MediaPipe.
 
-`extraction` is the public function, `tracking` follows one person from picture to picture, `landmarker` wraps
-MediaPipe, and `model_files` finds its models without the network where that is possible."""
+- `extraction`: `extract_landmarks` runs the pipeline; `Landmarks` holds, saves and loads its result.
+- `tracking`: chooses one person and follows their face and body from frame to frame.
+- `landmarker`: wraps MediaPipe's face and pose models: one picture in, people out.
+- `model_files`: finds or downloads the files of these models.
+"""
 
 import lazy_loader as _lazy
 

@@ -1,29 +1,34 @@
-"""From a video to what MediaPipe sees in it: face, expression, head rotation and body of one person, frame by frame."""
+"""Landmarks of one person in every frame of a video: face, expression, head rotation and body.
+
+`extract_landmarks` decodes a video, finds the face and then the body, each step in its own thread. `Landmarks` holds
+the result as arrays.
+"""
 
 from __future__ import annotations
 
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sized
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..errors import Cancelled, ExpotionError
-from ..files import writing
+from ..files import atomic_write
 from .model_files import find_model
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from ..video.containers import VideoSource
     from ..video.reading import Frame
     from .tracking import Person
 
-__all__ = ["BLENDSHAPES", "Landmarks", "extract_landmarks", "find_model"]
-
-# MediaPipe's names in MediaPipe's order; left and right are the person's own.
+# Names and order are MediaPipe's; left and right are the person's own.
 BLENDSHAPES: tuple[str, ...] = tuple(
     """_neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
     cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight
@@ -34,15 +39,25 @@ BLENDSHAPES: tuple[str, ...] = tuple(
     mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight""".split()
 )
 
-_QUEUE = 4  # frames that may wait between two stages: bounds the memory
-
-# Raise this when the same pictures give other landmarks; caches are then computed anew.
+# Increase this when the same frames give other landmarks; caches are then recomputed.
 LANDMARKS_VERSION = 1
+
+_SHAPES: dict[str, tuple[int, ...]] = {  # of one frame
+    "times": (),
+    "face": (478, 3),
+    "blendshapes": (52,),
+    "head_pose": (3,),
+    "body": (33, 4),
+    "face_found": (),
+    "body_found": (),
+}
+_MEASURED = ("face", "blendshapes", "head_pose", "body")  # NaN where nothing was found
+_QUEUE_FRAMES = 4  # frames that may wait between two threads; bounds the memory
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """One person's face and body in every frame of a video. What was not found is NaN, never zero.
+    """Face and body of one person in every frame of a video. Missing values are NaN, never zero.
 
     Attributes:
         times: (T,) float64, seconds, 0 at the first frame, strictly increasing.
@@ -54,8 +69,8 @@ class Landmarks:
         body: (T, 33, 4) float32: x, y, z as in `face`, and visibility 0..1; NaN rows where no body was found.
         face_found: (T,) bool.
         body_found: (T,) bool.
-        width: pixels of the upright video; x * width is a pixel column.
-        height: pixels of the upright video; y * height is a pixel row.
+        width: of the upright video in pixels; x * width is a pixel column.
+        height: of the upright video in pixels; y * height is a pixel row.
 
     Notebook: notebooks/01_landmarks
     """
@@ -81,10 +96,10 @@ class Landmarks:
         """Return these landmarks unchanged if a person was found in enough of the frames.
 
         Args:
-            smallest_share: of the frames that must show a face or a body, 0..1.
+            smallest_share: share of frames that must show a face or a body, 0..1.
 
         Raises:
-            ExpotionError: no person in any frame, or in too few for music to follow.
+            ExpotionError: no person was found in any frame, or in too few.
         """
         found, count = int((self.face_found | self.body_found).sum()), len(self.times)
         if found == 0 or found < smallest_share * count:
@@ -95,18 +110,32 @@ class Landmarks:
         return self
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-        """Write an npz file (no pickle) with one array for every attribute; `path` is returned."""
+        """Write an npz file (no pickle) with one array per attribute.
+
+        Args:
+            path: the npz to write.
+            overwrite: replace an existing file.
+
+        Returns:
+            The path written.
+
+        Raises:
+            ExpotionError: the path cannot be written.
+        """
         path = Path(path)
-        with writing(path, overwrite) as temporary, temporary.open("wb") as file:
+        with atomic_write(path, overwrite) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **{field.name: getattr(self, field.name) for field in fields(self)})
         return path
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Landmarks:
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
+
+        Args:
+            path: the npz to read.
 
         Raises:
-            ExpotionError: the file does not exist, or is not a file of landmarks.
+            ExpotionError: the file does not exist, or holds no landmarks.
         """
         path = Path(path)
         if not path.is_file():
@@ -120,20 +149,8 @@ class Landmarks:
             raise ExpotionError(f"{path} is not a file of landmarks; name one that Landmarks.save wrote.") from error
 
 
-_SHAPES = {
-    "times": (),
-    "face": (478, 3),
-    "blendshapes": (52,),
-    "head_pose": (3,),
-    "body": (33, 4),
-    "face_found": (),
-    "body_found": (),
-}
-_MEASURED = ("face", "blendshapes", "head_pose", "body")
-
-
 def extract_landmarks(
-    source: str | os.PathLike[str] | bytes | BinaryIO | Iterable[Frame],
+    video: VideoSource | Iterable[Frame],
     *,
     face_model: str | os.PathLike[str] | None = None,
     pose_model: str | os.PathLike[str] | None = None,
@@ -142,19 +159,19 @@ def extract_landmarks(
     max_side: int = 640,
     cancel: threading.Event | None = None,
 ) -> Landmarks:
-    """Find one person's face and body in every frame of a video.
+    """Find the face and the body of one person in every frame of a video.
 
-    Where there are several people, the one with the largest face is followed, until they have been gone for a second
-    or somebody else has been half as large again for a while. Decoding, face and body run in a thread each; every
-    frame passes through them in order, so that the result does not depend on timing.
+    If there are several people, the one with the largest face is followed, until they have been out of sight for a
+    second, or somebody else has been half as large again for a while. Decoding, face and body run in a thread each;
+    every frame passes through them in order, so the result does not depend on timing.
 
     Args:
-        source: a video (path, bytes or file object), or frames with `image` (H, W, 3) uint8 RGB and `time_s`.
-        face_model: MediaPipe's face_landmarker.task; None looks for it (see `find_model`).
-        pose_model: MediaPipe's pose_landmarker_full.task; None looks for it.
-        max_people: people to choose from in one picture.
-        progress: show a bar with the time left.
-        max_side: pixels; larger pictures are made smaller before they are looked at.
+        video: a path, bytes or a file object; or frames with `image` (H, W, 3) uint8 RGB and `time_s`.
+        face_model: MediaPipe's face_landmarker.task; None searches for it (see `find_model`).
+        pose_model: MediaPipe's pose_landmarker_full.task; None searches for it.
+        max_people: the most people to choose from in one frame.
+        progress: show a progress bar.
+        max_side: pixels; larger pictures are scaled down before the search.
         cancel: set it from another thread to stop.
 
     Returns:
@@ -174,93 +191,115 @@ def extract_landmarks(
         raise ExpotionError(f"max_people is {max_people}; look for at least 1 person.")
     if max_side < 64:
         raise ExpotionError(f"max_side is {max_side} pixels; give at least 64.")
-    models = find_model("face", face_model), find_model("pose", pose_model)
+    face_bundle, pose_bundle = find_model("face", face_model), find_model("pose", pose_model)
     from .tracking import BodyFollower
 
-    frames, expected, size = _open(source, max_side)
+    frames, expected, size = _open_frames(video, max_side)
     table = _Table(expected or 256)
     with (
-        _ahead(_pictures(frames, max_side)) as pictures,
-        _ahead(_with_faces(pictures, models[0], max_people)) as faces,
-        closing(BodyFollower(models[1], max_people)) as body,
-        _bar(expected, progress) as bar,
+        _in_thread(_checked_pictures(frames, max_side)) as pictures,
+        _in_thread(_with_faces(pictures, face_bundle, max_people)) as with_faces,
+        closing(BodyFollower(pose_bundle, max_people)) as body,
+        _progress_bar(expected, progress) as bar,
     ):
-        for picture, person, others in faces:
+        for picture, face, other_faces in with_faces:
             if cancel is not None and cancel.is_set():
                 raise Cancelled("Stopped while looking for face and body; nothing was made.")
-            table.add(picture, person, body.step(picture.image, picture.time_s, person, others))
+            table.add(picture, face, body.step(picture.image, picture.time_s, face, other_faces))
             size = size or picture.size
             bar.update()
-    if not table.count:
+    if size is None or not table.count:
         raise ExpotionError("The video has no frames; choose another video.")
     return table.landmarks(*size)
 
 
 class _Picture(NamedTuple):
-    image: np.ndarray  # (h, w, 3) uint8 RGB, as large as it is looked at
-    time_s: float  # 0 at the first
-    size: tuple[int, int]  # width and height as it came, pixels
+    """A frame as the models see it."""
+
+    image: np.ndarray  # (h, w, 3) uint8 RGB, scaled to at most `max_side`
+    time_s: float  # 0 at the first frame
+    size: tuple[int, int]  # width and height before scaling, pixels
 
 
-def _open(source: object, max_side: int) -> tuple[Iterable[Frame], int | None, tuple[int, int] | None]:
-    """Return frames, how many to expect, and the upright video's (width, height), the last two if they are known."""
-    if isinstance(source, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(source, "read"):
+def _open_frames(
+    video: VideoSource | Iterable[Frame], max_side: int
+) -> tuple[Iterable[Frame], int | None, tuple[int, int] | None]:
+    """Return the frames, how many to expect and the video's upright (width, height); None where it is not known."""
+    if _is_video_source(video):
         from ..video.reading import probe, read_frames
 
-        start = source.tell() if hasattr(source, "read") and source.seekable() else None
-        info = probe(source)
-        if start is not None:
-            source.seek(start)
-        return read_frames(source, max_side=max_side), info.frames or None, (info.width, info.height)
-    if isinstance(source, Iterable):
-        return source, len(source) if hasattr(source, "__len__") else None, None
-    raise ExpotionError(f"A {type(source).__name__} is no video; give a path, bytes, a file object or frames.")
+        info = probe(video)
+        return read_frames(video, max_side=max_side), info.frames or None, (info.width, info.height)
+    _require_iterable(video)
+    return video, len(video) if isinstance(video, Sized) else None, None
 
 
-def _pictures(frames: Iterable[Frame], max_side: int) -> Iterator[_Picture]:
-    """Check every frame, and bring all to the first one's size, no side longer than `max_side` pixels."""
+def _is_video_source(video: object) -> TypeIs[VideoSource]:
+    return isinstance(video, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(video, "read")
+
+
+def _require_iterable(video: object) -> None:
+    if not isinstance(video, Iterable):
+        raise ExpotionError(f"A {type(video).__name__} is no video; give a path, bytes, a file object or frames.")
+
+
+def _checked_pictures(frames: Iterable[Frame], max_side: int) -> Generator[_Picture, None, None]:
+    """Check every frame, and scale all to the size of the first, no side longer than `max_side` pixels."""
     import cv2
 
     from ..video.demuxing import SMALLEST_SIDE
 
-    target, start, last = None, 0.0, -np.inf
+    target: tuple[int, int] | None = None
+    start, last = 0.0, -np.inf
     for index, frame in enumerate(frames):
         image, time_s = np.asarray(frame.image), float(frame.time_s)
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ExpotionError(f"Frame {index} is {image.dtype} {image.shape}; give (height, width, 3) uint8 RGB.")
-        if min(image.shape[:2]) < SMALLEST_SIDE:
+        height, width = image.shape[:2]
+        if min(width, height) < SMALLEST_SIDE:
             raise ExpotionError(
-                f"Frame {index} is {image.shape[1]} x {image.shape[0]} pixels, too small to show a face; "
+                f"Frame {index} is {width} x {height} pixels, too small to show a face; "
                 f"give at least {SMALLEST_SIDE} pixels on either side."
             )
         if not last < time_s < np.inf:
             raise ExpotionError(f"Frame {index} is at {time_s:g} s, not after the one before it; sort frames by time.")
-        start, last, size = start if index else time_s, time_s, (image.shape[1], image.shape[0])
-        scale = min(1.0, max_side / max(size))
-        target = target or tuple(max(1, round(side * scale)) for side in size)
-        if size != target:
+        start, last = start if index else time_s, time_s
+        if target is None:
+            scale = min(1.0, max_side / max(width, height))
+            target = max(1, round(width * scale)), max(1, round(height * scale))
+        if (width, height) != target:
             image = cv2.resize(image, target, interpolation=cv2.INTER_AREA)
-        yield _Picture(np.ascontiguousarray(image), time_s - start, size)
+        yield _Picture(np.ascontiguousarray(image), time_s - start, (width, height))
 
 
 def _with_faces(
     pictures: Iterable[_Picture], model: Path, max_people: int
-) -> Iterator[tuple[_Picture, Person | None, list[Person]]]:
+) -> Generator[tuple[_Picture, Person | None, list[Person]], None, None]:
+    """Yield every picture with the followed face (None if it is not seen) and the other faces."""
     from .tracking import FaceFollower
 
     with closing(FaceFollower(model, max_people)) as follower:
         for picture in pictures:
-            yield picture, *follower.step(picture.image, picture.time_s)
+            face, others = follower.step(picture.image, picture.time_s)
+            yield picture, face, others
+
+
+Item = TypeVar("Item")
+
+
+class _End(NamedTuple):
+    """Last entry of a queue: the generator has ended, by itself or with an error."""
+
+    error: BaseException | None
 
 
 @contextmanager
-def _ahead(items: Iterator) -> Iterator[Iterator]:
-    """Yield an iterator over `items`, which a thread of its own computes a few ahead, in order."""
-    ready: queue.Queue = queue.Queue(_QUEUE)
+def _in_thread(items: Generator[Item, None, None]) -> Iterator[Iterator[Item]]:
+    """Run a generator in its own thread, a few items ahead; yield an iterator over its items, in order."""
+    ready: queue.Queue[Item | _End] = queue.Queue(_QUEUE_FRAMES)
     stop = threading.Event()
-    end = object()
 
-    def put(item: object) -> None:
+    def put(item: Item | _End) -> None:
         while not stop.is_set():
             try:
                 ready.put(item, timeout=0.1)
@@ -269,23 +308,23 @@ def _ahead(items: Iterator) -> Iterator[Iterator]:
             break
 
     def work() -> None:
-        outcome = end
+        error = None
         try:
             for item in items:
-                put((item, None))
+                put(item)
                 if stop.is_set():
                     break
-        except BaseException as error:
-            outcome = error
+        except BaseException as caught:
+            error = caught
         finally:
             items.close()
-            put((end, outcome))
+            put(_End(error))
 
-    def take() -> Iterator:
-        while (got := ready.get())[0] is not end:
-            yield got[0]
-        if got[1] is not end:
-            raise got[1]
+    def take() -> Iterator[Item]:
+        while not isinstance(item := ready.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -296,18 +335,18 @@ def _ahead(items: Iterator) -> Iterator[Iterator]:
         thread.join()
 
 
-def _bar(total: int | None, shown: bool) -> Any:
+def _progress_bar(total: int | None, shown: bool) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(total=total, desc="Looking for face and body", unit="frame", disable=not shown, leave=False)
 
 
 class _Table:
-    """Rows of landmarks, with room for `rows` frames, and more where they come."""
+    """Landmarks under construction: arrays with room for `rows` frames, which grow when there are more."""
 
     def __init__(self, rows: int) -> None:
         self.count = 0
-        self.arrays = {
+        self.arrays: dict[str, np.ndarray] = {
             "times": np.zeros(rows),
             **{name: np.full((rows, *_SHAPES[name]), np.nan, np.float32) for name in _MEASURED},
             "face_found": np.zeros(rows, bool),
@@ -315,7 +354,7 @@ class _Table:
         }
 
     def add(self, picture: _Picture, face: Person | None, body: Person | None) -> None:
-        """Fill the next row; a face or a body that is None stays missing."""
+        """Fill the next row; a face or a body that is None stays NaN."""
         if self.count == len(self.arrays["times"]):
             for name, array in self.arrays.items():
                 fill = np.full_like(array, np.nan if array.dtype == np.float32 else 0)
@@ -336,6 +375,6 @@ class _Table:
         self.count += 1
 
     def landmarks(self, width: int, height: int) -> Landmarks:
-        """Return the rows that were filled."""
+        """Return the filled rows, for a video of this size in pixels."""
         filled = {name: array[: self.count] for name, array in self.arrays.items()}
         return Landmarks(**filled, width=width, height=height)

@@ -1,4 +1,4 @@
-"""MediaPipe's landmarkers: one picture in, the people in it out, in plain arrays."""
+"""MediaPipe's face and pose landmarkers: one picture in, the people in it out, as plain arrays."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..errors import ExpotionError
+from .model_files import ModelKind
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom; pixels
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom; pixels
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class Person:
 
     Attributes:
         points: (N, 3) float32, pixels of the picture; 478 points of a face or 33 of a body.
-        size: pixels, the scale of the head: a face's longer side, or for a body what fits its shoulders and trunk.
+        size: pixels, the scale of the head: the longer side of a face; for a body it is estimated from the shoulders
+            and the trunk.
         visibility: (33,) float32, 0..1; None for a face.
         blendshapes: (52,) float32, 0..1; None for a body.
-        head_pose: (3,) float32, degrees, pitch, yaw and roll; None for a body.
+        head_pose: (3,) float32, degrees: pitch, yaw and roll; None for a body.
     """
 
     points: np.ndarray
@@ -36,26 +38,26 @@ class Person:
 
     @property
     def head(self) -> np.ndarray:
-        """(2,) pixels: the middle of the face, or of a body's eyes, ears, nose and mouth."""
+        """Centre of the head, (2,) pixels: of the face, or of a body's eyes, ears, nose and mouth."""
         points = self.points[:, :2] if self.visibility is None else self.points[:11, :2]
         return (points.min(0) + points.max(0)) / 2
 
     def around(self, left: float, top: float, right: float, bottom: float) -> Box:
-        """Return the box that reaches so many sizes from the middle of the head."""
+        """Return the box around the head whose sides are this many head sizes away from its centre."""
         x, y = self.head.tolist()
         return x - left * self.size, y - top * self.size, x + right * self.size, y + bottom * self.size
 
     def moved(self, left: int, top: int) -> Person:
-        """Return the same person, seen in a picture that begins `left` and `top` pixels earlier."""
+        """Return the person in the coordinates of the whole picture, given the offset of a crop in pixels."""
         return replace(self, points=self.points + np.array([left, top, 0], np.float32))
 
 
 def head_angles(matrix: np.ndarray) -> np.ndarray:
-    """Turn MediaPipe's facial transformation matrix into pitch, yaw and roll.
+    """Compute pitch, yaw and roll from MediaPipe's facial transformation matrix.
 
-    The matrix places the face in front of a camera that looks along -z (x right, y up). The angles are taken relative
-    to the line from the face to that camera, so that a head which looks into the camera has 0, 0, 0 wherever it is in
-    the picture, and walking sideways is no turn of the head.
+    The matrix places the face in front of a camera that looks along -z (x right, y up). The angles are relative to
+    the line from the face to the camera: a head that looks into the camera has 0, 0, 0 wherever it is in the picture,
+    and a step to the side does not turn the head.
 
     Args:
         matrix: (4, 4), rotation and translation.
@@ -72,16 +74,16 @@ def head_angles(matrix: np.ndarray) -> np.ndarray:
     towards = -matrix[:3, 3] / np.linalg.norm(matrix[:3, 3])
     across = np.array([towards[2], 0.0, -towards[0]]) / np.hypot(towards[0], towards[2])
     view = np.stack([across, np.cross(towards, across), towards])  # rows: right, up and towards the camera
-    turn = view @ matrix[:3, :3]
-    turn = turn / np.linalg.norm(turn, axis=0)  # the matrix also holds a scale
-    pitch = -np.arcsin(np.clip(turn[1, 2], -1, 1))
-    yaw = np.arctan2(turn[0, 2], turn[2, 2])
-    roll = -np.arctan2(turn[1, 0], turn[1, 1])
+    rotation = view @ matrix[:3, :3]
+    rotation = rotation / np.linalg.norm(rotation, axis=0)  # the matrix also contains a scale
+    pitch = -np.arcsin(np.clip(rotation[1, 2], -1, 1))
+    yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
+    roll = -np.arctan2(rotation[1, 0], rotation[1, 1])
     return np.degrees([pitch, yaw, roll]).astype(np.float32)
 
 
 class _Muted:
-    """Drops what C++ code writes to the terminal while any thread is inside."""
+    """Context manager that discards what C++ code writes to stderr; several threads may be inside at once."""
 
     def __init__(self) -> None:
         self._lock, self._inside, self._kept = threading.Lock(), 0, -1
@@ -94,7 +96,7 @@ class _Muted:
             try:
                 sys.stderr.flush()
                 self._kept = os.dup(2)
-            except (OSError, AttributeError, ValueError):  # no terminal at all
+            except (OSError, AttributeError, ValueError):  # there is no stderr
                 self._kept = -1
                 return
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -113,24 +115,24 @@ _MUTED = _Muted()
 
 
 def muted() -> _Muted:
-    """Silence MediaPipe's start-up notes, which no setting of its own turns off. For use in a `with`."""
+    """Return a context manager that hides MediaPipe's start-up messages, which no setting turns off."""
     return _MUTED
 
 
 class Landmarker:
-    """One MediaPipe landmarker: pictures in, people out.
+    """One MediaPipe landmarker.
 
     Args:
         kind: "face" or "pose".
-        model: path of the bundle.
+        model: path of the model file.
         people: the most to find in a picture.
-        video: follow from picture to picture instead of looking at each anew.
+        video: follow people from picture to picture instead of searching each picture anew.
 
     Raises:
-        ExpotionError: MediaPipe cannot use the bundle.
+        ExpotionError: MediaPipe cannot use the model file.
     """
 
-    def __init__(self, kind: str, model: Path, people: int, video: bool) -> None:
+    def __init__(self, kind: ModelKind, model: Path, people: int, video: bool) -> None:
         from mediapipe.tasks.python import vision
         from mediapipe.tasks.python.core.base_options import BaseOptions
 
@@ -156,12 +158,17 @@ class Landmarker:
             ) from error
 
     def find(self, image: np.ndarray, time_s: float = 0.0) -> list[Person]:
-        """Return the people in an (h, w, 3) uint8 picture."""
+        """Find the people in a picture.
+
+        Args:
+            image: (h, w, 3) uint8 RGB.
+            time_s: seconds; used only with `video`.
+        """
         import mediapipe
 
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         if self._video:
-            # Whole milliseconds, each later than the last, even where two frames (or two looks at one) share one.
+            # MediaPipe wants whole milliseconds that increase, even if two pictures lie within one millisecond.
             self._clock_ms = max(self._clock_ms + 1, round(1000 * time_s))
             result = self._task.detect_for_video(picture, self._clock_ms)
         else:
@@ -171,8 +178,13 @@ class Landmarker:
         return _faces(result, scale) if self._kind == "face" else _bodies(result, scale)
 
     def close(self) -> None:
-        """Free the models."""
+        """Free the model."""
         self._task.close()
+
+
+def _points(marks: Any, scale: np.ndarray) -> np.ndarray:
+    """Convert MediaPipe's N landmarks to (N, 3) float32 in pixels."""
+    return np.array([(mark.x, mark.y, mark.z) for mark in marks], np.float32) * scale
 
 
 def _faces(result: Any, scale: np.ndarray) -> list[Person]:
@@ -180,7 +192,7 @@ def _faces(result: Any, scale: np.ndarray) -> list[Person]:
     for marks, shapes, matrix in zip(
         result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes, strict=True
     ):
-        points = np.array([(mark.x, mark.y, mark.z) for mark in marks], np.float32) * scale
+        points = _points(marks, scale)
         size = float((points.max(0) - points.min(0))[:2].max())
         blendshapes = np.array([shape.score for shape in shapes], np.float32)
         people.append(Person(points, size, blendshapes=blendshapes, head_pose=head_angles(matrix)))
@@ -190,10 +202,11 @@ def _faces(result: Any, scale: np.ndarray) -> list[Person]:
 def _bodies(result: Any, scale: np.ndarray) -> list[Person]:
     people = []
     for marks in result.pose_landmarks:
-        points = np.array([(mark.x, mark.y, mark.z) for mark in marks], np.float32) * scale
+        points = _points(marks, scale)
         shoulders, hips = points[11:13, :2], points[23:25, :2]
-        trunk = np.linalg.norm(shoulders.mean(0) - hips.mean(0))
-        size = max(0.5 * np.linalg.norm(shoulders[0] - shoulders[1]), 0.35 * trunk)  # heads per shoulders, per trunk
+        shoulder_width = np.linalg.norm(shoulders[0] - shoulders[1])
+        trunk_length = np.linalg.norm(shoulders.mean(0) - hips.mean(0))
+        size = float(max(0.5 * shoulder_width, 0.35 * trunk_length))  # of a head, by usual proportions
         visibility = np.array([mark.visibility for mark in marks], np.float32)
-        people.append(Person(points, float(size), visibility=visibility))
+        people.append(Person(points, size, visibility=visibility))
     return people

@@ -1,9 +1,11 @@
-"""Follow one person's face and body through a video with MediaPipe's landmarkers.
+"""Choice of one person in a video, and tracking of their face and body from frame to frame.
 
-A landmarker in VIDEO mode follows whom it found first, even where several people are in the picture. So a second one,
-which looks at single pictures, says who is there; the choice is made here, and the first one is started on that person
-only. It is restarted when the person is lost, leaves the part of the picture that is looked at, or turns out to be
-somebody else.
+MediaPipe's VIDEO mode tracks the person that it found first, even if others are in the picture. So each follower here
+runs two landmarkers. A scout in IMAGE mode finds everybody in single pictures, and the follower chooses one of them.
+A tracker in VIDEO mode is then started on that person alone. It is restarted when it loses the person, when the person
+leaves its window of the picture, or when it turns out to track somebody else.
+
+`FaceFollower` follows the largest face, `BodyFollower` the body that belongs to it.
 """
 
 from __future__ import annotations
@@ -11,46 +13,50 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from .landmarker import Box, Landmarker, Person, muted
+from .model_files import ModelKind
 
-PATIENCE_S = 1.0  # so long a lost person is waited for before another one is taken
-LOOK_S = 1.0  # so often the whole picture is searched for somebody larger
-TILES_S = 0.25  # at most so often small faces are searched for in parts of the picture
-MUCH_LARGER = 1.5  # times as large: somebody else has to be, twice in a row, to be followed instead
-GREY = 128
+Window: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom; whole pixels inside the picture
+
+LOST_AFTER_S = 1.0  # a person who is not seen for longer is given up, and another one may be chosen
+SEARCH_EVERY_S = 1.0  # interval between searches of the whole picture for somebody larger
+TILES_EVERY_S = 0.25  # smallest interval between searches for small faces in parts of the picture
+TAKEOVER_SIZE = 1.5  # somebody this many times as large, in two searches in a row, is followed instead
+GREY = 128  # fills what the tracker must not see
 
 
 class _Tracker:
-    """Follows one person inside a window of the picture."""
+    """Landmarker in VIDEO mode that tracks one person inside a window of the picture."""
 
-    def __init__(self, kind: str, model: Path) -> None:
+    def __init__(self, kind: ModelKind, model: Path) -> None:
         self._landmarker = Landmarker(kind, model, 1, video=True)
-        self._quiet = kind == "pose"  # its first look at a body prints a note of its own
-        self.window: tuple[int, int, int, int] = (0, 0, 1, 1)
+        self._prints = kind == "pose"  # the pose model prints a message when it first finds a body
+        self.window: Window = (0, 0, 1, 1)
         self.holding = False
 
     def follow(self, image: np.ndarray, time_s: float) -> Person | None:
-        """Return the person in the next picture; None if lost."""
+        """Return the person in the next picture; None if they are lost."""
         left, top, right, bottom = self.window
         found = self._landmarker.find(image[top:bottom, left:right], time_s)
         self.holding = bool(found)
         return found[0].moved(left, top) if found else None
 
     def start(self, image: np.ndarray, time_s: float, window: Box, keep: Box, hide: Sequence[Box]) -> Person | None:
-        """Look for the person anew: in `window`, with only `keep` to be seen if there are others to `hide`."""
+        """Search for the person in `window`; if there are others to `hide`, cover everything but `keep` in grey."""
         self.release(time_s)
         self.window = clip(window, image)
         if hide:
-            image = _covered(image, keep, hide)
-        with muted() if self._quiet else nullcontext():
-            self._quiet = False
+            image = _cover(image, keep, hide)
+        with muted() if self._prints else nullcontext():
+            self._prints = False
             return self.follow(image, time_s)
 
     def release(self, time_s: float) -> None:
-        """Let go of the person: an empty picture makes VIDEO mode forget."""
+        """Forget the person: VIDEO mode does so when it is given an empty picture."""
         if self.holding:
             self._landmarker.find(np.full((32, 32, 3), GREY, np.uint8), time_s)
         self.holding = False
@@ -59,15 +65,15 @@ class _Tracker:
         self._landmarker.close()
 
 
-def clip(box: Box, image: np.ndarray) -> tuple[int, int, int, int]:
-    """Return whole pixels of a box, inside the picture and at least one pixel large."""
+def clip(box: Box, image: np.ndarray) -> Window:
+    """Round a box to whole pixels inside the picture, at least one pixel large."""
     height, width = image.shape[:2]
     left, top = int(np.clip(box[0], 0, width - 1)), int(np.clip(box[1], 0, height - 1))
     return left, top, int(np.clip(np.ceil(box[2]), left + 1, width)), int(np.clip(np.ceil(box[3]), top + 1, height))
 
 
-def _covered(image: np.ndarray, keep: Box, hide: Sequence[Box]) -> np.ndarray:
-    """Return the picture in grey, but for `keep` less `hide`."""
+def _cover(image: np.ndarray, keep: Box, hide: Sequence[Box]) -> np.ndarray:
+    """Return a copy of the picture that is grey outside the box `keep` and inside the boxes `hide`."""
     shown = np.full_like(image, GREY)
     left, top, right, bottom = clip(keep, image)
     shown[top:bottom, left:right] = image[top:bottom, left:right]
@@ -76,11 +82,11 @@ def _covered(image: np.ndarray, keep: Box, hide: Sequence[Box]) -> np.ndarray:
     return shown
 
 
-def _whole(image: np.ndarray) -> Box:
+def _full_window(image: np.ndarray) -> Window:
     return 0, 0, image.shape[1], image.shape[0]
 
 
-def _tiles(image: np.ndarray, parts: int) -> Iterator[tuple[int, int, int, int]]:
+def _tiles(image: np.ndarray, parts: int) -> Iterator[Window]:
     """Yield squares that cover the picture and overlap by half or more; `parts` of them fit its shorter side."""
     height, width = image.shape[:2]
     side = max(1, min(height, width) // parts)
@@ -89,8 +95,8 @@ def _tiles(image: np.ndarray, parts: int) -> Iterator[tuple[int, int, int, int]]
             yield left, top, left + side, top + side
 
 
-def _inside(box: Box, window: tuple[int, int, int, int], image: np.ndarray) -> bool:
-    """Return whether `window` holds all of `box` that is in the picture."""
+def _inside(box: Box, window: Window, image: np.ndarray) -> bool:
+    """Return whether `window` contains all of `box` that lies in the picture."""
     left, top, right, bottom = clip(box, image)
     return left >= window[0] and top >= window[1] and right <= window[2] and bottom <= window[3]
 
@@ -100,34 +106,48 @@ def _largest(people: Sequence[Person]) -> Person | None:
 
 
 def _nearest(people: Sequence[Person], head: np.ndarray, reach: float) -> Person | None:
-    """Return the person whose head is nearest to `head`, None if nobody is within `reach` pixels."""
+    """Return the person whose head is nearest to `head`; None if nobody is within `reach` pixels."""
     ranked = sorted(people, key=lambda person: float(np.linalg.norm(person.head - head)))
     return ranked[0] if ranked and np.linalg.norm(ranked[0].head - head) <= reach else None
 
 
 def _others(people: Sequence[Person], chosen: Person) -> list[Person]:
-    """Return the people who are not `chosen`."""
+    """Return the people other than `chosen`, who is recognised by the place of the head."""
     same = _nearest(people, chosen.head, 0.5 * chosen.size)
     return [person for person in people if person is not same]
 
 
 class FaceFollower:
-    """Chooses the largest face and follows it."""
+    """Chooses the largest face in a video and follows it.
+
+    Args:
+        model: MediaPipe's face model.
+        max_people: the most people to choose from in one picture.
+    """
 
     def __init__(self, model: Path, max_people: int) -> None:
         self._scout = Landmarker("face", model, max_people, video=False)
         self._tracker = _Tracker("face", model)
         self._last: tuple[Person, float] | None = None  # the face as last seen, and when
         self._others: list[Person] = []
-        self._next_look_s = self._next_tiles_s = 0.0
-        self._outgrown = 0
+        self._next_search_s = self._next_tiles_s = 0.0
+        self._takeover_votes = 0  # searches in a row that found somebody much larger
 
     def step(self, image: np.ndarray, time_s: float) -> tuple[Person | None, list[Person]]:
-        """Return the followed face in the next picture (None if it is not seen), and the other faces as last seen."""
+        """Find the followed face in the next picture.
+
+        Args:
+            image: (h, w, 3) uint8 RGB.
+            time_s: seconds.
+
+        Returns:
+            The face (None if it is not seen), and the other faces as last seen.
+        """
         face = self._tracker.follow(image, time_s) if self._tracker.holding else None
-        rival = self._rival(image, time_s, face) if face is not None and time_s >= self._next_look_s else None
-        if rival is not None:
-            face = self._start(image, time_s, rival)
+        search_due = time_s >= self._next_search_s
+        larger = self._find_larger(image, time_s, face) if face is not None and search_due else None
+        if larger is not None:
+            face = self._start(image, time_s, larger)
         elif face is None:
             face = self._choose(image, time_s)
         elif not _inside(face.around(0.9, 0.9, 0.9, 0.9), self._tracker.window, image):
@@ -136,38 +156,41 @@ class FaceFollower:
             self._last = face, time_s
         return face, self._others
 
-    def _rival(self, image: np.ndarray, time_s: float, face: Person) -> Person | None:
-        """Look around; return somebody who is much larger than `face` for the second time in a row, if anybody is."""
-        self._next_look_s = time_s + LOOK_S
-        people = self._look(image, time_s)
+    def _find_larger(self, image: np.ndarray, time_s: float, face: Person) -> Person | None:
+        """Search the picture; return somebody much larger than `face` if two searches in a row found one."""
+        self._next_search_s = time_s + SEARCH_EVERY_S
+        people = self._search(image, time_s)
         self._others = _others(people, face)
-        rival = _largest(self._others)
-        larger = rival is not None and rival.size > MUCH_LARGER * face.size
-        self._outgrown = self._outgrown + 1 if larger else 0
-        if self._outgrown < 2:
+        largest = _largest(self._others)
+        if largest is None or largest.size <= TAKEOVER_SIZE * face.size:
+            self._takeover_votes = 0
             return None
-        self._others, self._outgrown = _others(people, rival), 0
-        return rival
+        self._takeover_votes += 1
+        if self._takeover_votes < 2:
+            return None
+        self._others, self._takeover_votes = _others(people, largest), 0
+        return largest
 
     def _choose(self, image: np.ndarray, time_s: float) -> Person | None:
-        """Return the face that was lost if it is back, or the largest one if it was lost for long."""
-        if self._last is not None and time_s - self._last[1] <= PATIENCE_S:
-            before, gone_s = self._last[0], time_s - self._last[1]
-            side = 2.5 + 2 * gone_s
+        """Return the lost face if it is back near its last place; after `LOST_AFTER_S`, return the largest face."""
+        if self._last is not None and time_s - self._last[1] <= LOST_AFTER_S:
+            before, lost_s = self._last[0], time_s - self._last[1]
+            side = 2.5 + 2 * lost_s
             people = self._find_in(image, before.around(side, side, side, side))
-            face = _nearest(people, before.head, before.size * (1 + 2 * gone_s))
+            face = _nearest(people, before.head, before.size * (1 + 2 * lost_s))
         else:
-            people = self._look(image, time_s)
+            people = self._search(image, time_s)
             face = _largest(people)
         if face is None:
             return None
-        self._others, self._outgrown, self._next_look_s = _others(people, face), 0, time_s + LOOK_S
+        self._others, self._takeover_votes = _others(people, face), 0
+        self._next_search_s = time_s + SEARCH_EVERY_S
         return self._start(image, time_s, face)
 
     def _start(self, image: np.ndarray, time_s: float, face: Person) -> Person:
-        """Start the tracker on `face`: in the whole picture if it is alone and large there, else in a part of it."""
+        """Start the tracker on `face`, in the full picture if the face is alone and large, else in a window of it."""
         alone = not self._others and face.size > 0.2 * max(image.shape[:2])
-        window = _whole(image) if alone else face.around(2.5, 2.5, 2.5, 2.5)
+        window = _full_window(image) if alone else face.around(2.5, 2.5, 2.5, 2.5)
         hide = [other.around(0.7, 0.7, 0.7, 0.7) for other in self._others]
         found = self._tracker.start(image, time_s, window, face.around(1, 1, 1, 1), hide)
         if found is not None and _nearest([found], face.head, 0.5 * face.size) is None:
@@ -175,12 +198,12 @@ class FaceFollower:
             found = None
         return found or face
 
-    def _look(self, image: np.ndarray, time_s: float) -> list[Person]:
-        """Search the whole picture, then smaller and smaller parts of it: the detector overlooks small faces."""
+    def _search(self, image: np.ndarray, time_s: float) -> list[Person]:
+        """Search the full picture, then smaller and smaller tiles of it, because the detector misses small faces."""
         people = self._scout.find(image)
         if people or time_s < self._next_tiles_s:
             return people
-        self._next_tiles_s = time_s + TILES_S
+        self._next_tiles_s = time_s + TILES_EVERY_S
         for parts in (1, 2):
             for tile in _tiles(image, parts):
                 for face in self._find_in(image, tile):
@@ -191,6 +214,7 @@ class FaceFollower:
         return people
 
     def _find_in(self, image: np.ndarray, box: Box) -> list[Person]:
+        """Search the part of the picture inside a box."""
         left, top, right, bottom = clip(box, image)
         return [face.moved(left, top) for face in self._scout.find(image[top:bottom, left:right])]
 
@@ -201,53 +225,73 @@ class FaceFollower:
 
 
 class BodyFollower:
-    """Follows the body that belongs to the followed face; where no face is seen, the body of last time."""
+    """Follows the body that belongs to the followed face, or the last body while no face is seen.
+
+    Args:
+        model: MediaPipe's pose model.
+        max_people: the most people to choose from in one picture.
+    """
 
     def __init__(self, model: Path, max_people: int) -> None:
         self._tracker = _Tracker("pose", model)
-        self._scout: Landmarker | None = None  # most videos always show a face, and never need it
-        self._scouting = model, max_people
+        self._scout: Landmarker | None = None  # made when first needed: most videos show a face in every frame
+        self._scout_options = model, max_people
         self._last: tuple[Person, float] | None = None  # the face, or else the body, as last seen, and when
 
     def step(self, image: np.ndarray, time_s: float, face: Person | None, others: Sequence[Person]) -> Person | None:
-        """Return the body in the next picture, None if it is not seen."""
+        """Find the followed body in the next picture.
+
+        Args:
+            image: (h, w, 3) uint8 RGB.
+            time_s: seconds.
+            face: the followed face in this picture, None if it is not seen.
+            others: faces of other people, who are hidden from the tracker.
+
+        Returns:
+            The body, None if it is not seen.
+        """
         if face is not None:
             self._last = face, time_s
         body = self._tracker.follow(image, time_s) if self._tracker.holding else None
         left_window = face is not None and not _inside(_reach(face, 3.5), self._tracker.window, image)
-        if body is None or left_window or self._theirs([body], time_s) is None:
-            body = self._with_face(image, time_s, face, others) if face is not None else self._alone(image, time_s)
+        if body is None or left_window or self._matching([body], time_s) is None:
+            if face is not None:
+                body = self._find_below(image, time_s, face, others)
+            else:
+                body = self._find_alone(image, time_s)
         if body is not None and face is None:
             self._last = body, time_s
         return body
 
-    def _theirs(self, bodies: Sequence[Person], time_s: float) -> Person | None:
-        """Return the body whose head is where the followed person's was seen last; after a while, the largest."""
-        if self._last is None or time_s - self._last[1] > PATIENCE_S:
+    def _matching(self, bodies: Sequence[Person], time_s: float) -> Person | None:
+        """Return the body whose head is where the person's was last seen; after `LOST_AFTER_S`, the largest body."""
+        if self._last is None or time_s - self._last[1] > LOST_AFTER_S:
             return _largest(bodies)
         before, seen_s = self._last
         return _nearest(bodies, before.head, before.size * (0.75 + 2 * (time_s - seen_s)))
 
-    def _with_face(self, image: np.ndarray, time_s: float, face: Person, others: Sequence[Person]) -> Person | None:
+    def _find_below(self, image: np.ndarray, time_s: float, face: Person, others: Sequence[Person]) -> Person | None:
+        """Start the tracker on the body below `face`, with the faces of others hidden."""
         reach = clip(_reach(face, 5.0), image)
         large = (reach[2] - reach[0]) * (reach[3] - reach[1]) > 0.5 * image.shape[0] * image.shape[1]
         hide = [other.around(0.7, 0.7, 0.7, 0.7) for other in others]
         lane = (face.head[0] - 2.5 * face.size, 0, face.head[0] + 2.5 * face.size, image.shape[0])
-        body = self._tracker.start(image, time_s, _whole(image) if large else reach, lane, hide)
-        if body is not None and self._theirs([body], time_s) is None:
+        body = self._tracker.start(image, time_s, _full_window(image) if large else reach, lane, hide)
+        if body is not None and self._matching([body], time_s) is None:
             self._tracker.release(time_s)
             return None
         return body
 
-    def _alone(self, image: np.ndarray, time_s: float) -> Person | None:
-        self._scout = self._scout or Landmarker("pose", *self._scouting, video=False)
+    def _find_alone(self, image: np.ndarray, time_s: float) -> Person | None:
+        """Start the tracker on the body that was followed before, without a face to go by."""
+        self._scout = self._scout or Landmarker("pose", *self._scout_options, video=False)
         bodies = self._scout.find(image)
-        chosen = self._theirs(bodies, time_s)
+        chosen = self._matching(bodies, time_s)
         if chosen is None:
             self._tracker.release(time_s)
             return None
         hide = [other.around(1, 1, 1, 1) for other in _others(bodies, chosen)]
-        body = self._tracker.start(image, time_s, _whole(image), chosen.around(2.5, 5, 2.5, 9), hide)
+        body = self._tracker.start(image, time_s, _full_window(image), chosen.around(2.5, 5, 2.5, 9), hide)
         if body is None or _nearest([body], chosen.head, chosen.size) is None:
             self._tracker.release(time_s)
             return chosen
@@ -261,5 +305,5 @@ class BodyFollower:
 
 
 def _reach(face: Person, sizes: float) -> Box:
-    """Return the box that a person's arms and trunk stay in, `sizes` heads to either side."""
+    """Return the box that contains a person's arms and trunk, `sizes` head sizes to either side."""
     return face.around(sizes, 0.9 * sizes, sizes, 1.6 * sizes)

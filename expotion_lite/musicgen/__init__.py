@@ -1,8 +1,15 @@
-"""MusicGen and what makes it follow a person.
+"""MusicGen, and the adapter with which it follows a person.
 
-`loading` loads nano or a model of Meta's, `codes` holds the delay pattern and EnCodec, `adapter` the visual adapter
-with its gate and LoRA, `step_decoder` one step of the decoder, `sampling` the guided sampling loop, `live_audio`
-decoding while the music is made, and `settings` what a user can choose."""
+- `loading`: nano, the published models, or a folder.
+- `settings`: sampling settings.
+- `prompts`: nano's vocabulary.
+- `codes`: the delay pattern, and EnCodec.
+- `adapter`: the visual adapter with its gate, and LoRA.
+- `step_decoder`: one step of the decoder.
+- `sampling`: the sampling loop with guidance and windows.
+- `live_audio`: audio while music is sampled.
+- `precision`: the training dtype.
+"""
 
 import lazy_loader as _lazy
 

@@ -15,7 +15,8 @@ from .codes import delay as delay
 from .codes import encode as encode
 from .codes import inputs_and_labels as inputs_and_labels
 from .codes import undelay as undelay
-from .live_audio import SoundStream as SoundStream
+from .live_audio import AudioStream as AudioStream
+from .live_audio import ObservedDecoder as ObservedDecoder
 from .loading import HUB_NAMES as HUB_NAMES
 from .loading import MusicGen as MusicGen
 from .loading import load as load
@@ -28,4 +29,5 @@ from .sampling import guidance_rows as guidance_rows
 from .sampling import sample_codes as sample_codes
 from .settings import Settings as Settings
 from .settings import check_prompt as check_prompt
+from .step_decoder import Decoder as Decoder
 from .step_decoder import StepDecoder as StepDecoder

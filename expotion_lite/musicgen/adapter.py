@@ -1,4 +1,4 @@
-"""The visual adapter and LoRA: what is trained so that a frozen MusicGen follows a face and a body."""
+"""The visual adapter and LoRA: the trained weights with which a frozen MusicGen follows face and body."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +29,18 @@ DESCRIPTION = "visual_adapter.json"
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """What a visual adapter is made of.
+    """Architecture of a visual adapter and its LoRA.
 
     Attributes:
         channels: names of the controls that it reads, in order.
-        width: of the decoder that it speaks to.
-        hidden: width of its two convolutions.
-        kernel: frames that each convolution sees; two of 25 look 24 frames (0.48 s) both ways.
-        rank: of LoRA; `alpha`: its scale is alpha / rank.
-        probe: a few weights of the model that it was trained for, see `probe_of`; none in adapters from before.
+        width: width D of the decoder.
+        hidden: channels of its two convolutions.
+        kernel: frames that each convolution reads; two of 25 reach 24 frames (0.48 s) back and ahead.
+        rank: rank of LoRA.
+        alpha: LoRA's update is scaled by alpha / rank.
+        probe: weights that identify the model it was trained for, see `probe_of`; empty in older adapters.
+
+    Notebook: notebooks/06_lora_finetuning
     """
 
     channels: tuple[str, ...]
@@ -49,12 +53,23 @@ class AdapterConfig:
 
 
 class VisualAdapter(nn.Module):
-    """Controls to something that can be added to the decoder's input: two convolutions, a projection and a gate.
+    """Network that turns controls into a vector per frame, which is added to the decoder's input.
 
-    The projection reads the controls themselves beside the convolutions' features, so that what is simple (a pulse
-    where a beat should be) is learned first. It starts at 0, so that an untrained adapter changes nothing (as in
-    ControlNet, Zhang 2023, section 3.1). A gate that starts at 0 before a random projection changes nothing either,
-    but what it would let in is noise, so that it stays shut for long; both at 0 would have no gradient.
+    The output is `gate * project([features, controls])`:
+
+    - Convolutions (`inner`, `outer`): two over time, which compute features of the movement around each frame. `norm`
+      normalizes the features, and they are scaled down so that they cannot drown the controls.
+    - Projection (`project`): maps features and controls to the decoder's width. It reads the controls directly, so
+      that simple relations (a pulse where a beat should be) are learned first. It starts at 0, so that an untrained
+      adapter changes nothing (as in ControlNet, Zhang 2023, section 3.1).
+    - Gate (`gate`): one trained factor that scales the whole output. It starts at 1. With the gate at 0 and a random
+      projection an untrained adapter would change nothing either, but the gate would open slowly, because behind it
+      is noise; with both at 0 there would be no gradient.
+
+    Args:
+        config: its architecture.
+
+    Notebook: notebooks/06_lora_finetuning
     """
 
     def __init__(self, config: AdapterConfig) -> None:
@@ -64,6 +79,7 @@ class VisualAdapter(nn.Module):
         self.outer = nn.Conv1d(config.hidden, config.hidden, config.kernel, padding=pad)
         for convolution in (self.inner, self.outer):
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            assert convolution.bias is not None
             nn.init.zeros_(convolution.bias)
         self.norm = nn.LayerNorm(config.hidden)
         self.project = nn.Linear(config.hidden + n_channels, config.width)
@@ -72,27 +88,35 @@ class VisualAdapter(nn.Module):
         self.gate = nn.Parameter(torch.ones(1))
 
     def forward(self, controls: torch.Tensor) -> torch.Tensor:
-        """controls: (B, T, C) at the model's frame rate. Returns (B, T, width), all zeros before training."""
+        """Compute what is added to the decoder's input.
+
+        Args:
+            controls: (B, T, C) at the model's frame rate.
+
+        Returns:
+            (B, T, D), all zeros before training.
+        """
         x = nn.functional.gelu(self.inner(controls.transpose(1, 2)))
         x = nn.functional.gelu(self.outer(x)).transpose(1, 2)
-        features = self.norm(x) / x.shape[-1] ** 0.5  # one loud voice among the controls, not a hundred
-        return self.gate * self.project(torch.cat([features, controls], dim=-1))
+        features = self.norm(x) / x.shape[-1] ** 0.5  # scaled down so that they cannot drown the controls
+        embeds: torch.Tensor = self.gate * self.project(torch.cat([features, controls], dim=-1))
+        return embeds
 
 
 def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
-    """Put an untrained adapter and LoRA on a MusicGen, in place; everything else is frozen.
+    """Add an untrained visual adapter and LoRA to a MusicGen, in place. All other weights are frozen.
 
     Args:
         musicgen: the model. It must not have an adapter yet.
-        config: of the adapter.
+        config: architecture of the adapter.
 
     Returns:
-        The `peft.PeftModel` around `musicgen.model`, whose trainable parameters are the adapter's and LoRA's.
+        The `peft.PeftModel` around `musicgen.model`; its trainable parameters are those of the adapter and of LoRA.
 
     Raises:
         ExpotionError: the widths differ, or the model has an adapter already.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/06_lora_finetuning
     """
     from peft import LoraConfig, get_peft_model
 
@@ -101,7 +125,7 @@ def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
     lora = LoraConfig(
         r=config.rank, lora_alpha=config.alpha, target_modules=targets, modules_to_save=["visual_adapter"]
     )
-    with warnings.catch_warnings():  # peft asks transformers 5.23 for a property that it is about to rename
+    with warnings.catch_warnings():  # peft 0.21 reads a property that transformers 5.23 has deprecated
         warnings.simplefilter("ignore", FutureWarning)
         model = get_peft_model(musicgen.model, lora)
     model.peft_config["default"].base_model_name_or_path = musicgen.name
@@ -109,59 +133,97 @@ def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
 
 
 def probe_of(musicgen: MusicGen) -> tuple[float, ...]:
-    """Eight weights that an adapter does not change: they tell a model from others of its shape, at any precision."""
+    """Return eight weights that identify a model among others of its shape.
+
+    They are of an output layer, which an adapter does not change. Half precision changes them slightly.
+
+    Args:
+        musicgen: the model, with or without an adapter.
+    """
     return tuple(round(float(x), 6) for x in musicgen.model.decoder.lm_heads[0].weight.detach().flatten()[:8])
 
 
 def _inner_decoder(model: Any) -> Any:
-    """The stack of layers inside a MusicGen, with or without PEFT around it."""
+    """Return the decoder's stack of layers, of a MusicGen with or without PEFT."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     return base.decoder.model.decoder
 
 
 def _add_module(musicgen: MusicGen, config: AdapterConfig) -> None:
+    """Make the visual adapter a module of the decoder, and add its output to the decoder's input with a hook."""
     decoder = _inner_decoder(musicgen.model)
     if hasattr(decoder, "visual_adapter"):
-        raise ExpotionError("This model has an adapter already; load the model anew before adding another.")
+        raise ExpotionError("This model has an adapter already; load the model again before adding another.")
     if decoder.config.hidden_size != config.width:
         raise ExpotionError(
             f"The adapter is {config.width} wide and {musicgen.name} {decoder.config.hidden_size}: "
             "it was trained for another model; name the model it was trained for."
         )
     device = next(musicgen.model.decoder.parameters()).device
-    decoder.visual_adapter = VisualAdapter(config).to(device, torch.float32)  # trained: never in half precision
+    decoder.visual_adapter = VisualAdapter(config).to(
+        device, torch.float32
+    )  # also in a half-precision model: it is trained
     decoder.visual_embeds = None
-    decoder.embed_positions.register_forward_hook(lambda _, __, positions: _add_control(decoder, positions))
+    decoder.embed_positions.register_forward_hook(partial(_add_control, decoder))
 
 
-def _add_control(decoder: Any, positions: torch.Tensor) -> torch.Tensor:
-    """Forward hook: what is added to the summed code embeddings is position + control. positions: (S, D)."""
-    if decoder.visual_embeds is None:
-        return positions
+def _add_control(decoder: Any, module: nn.Module, inputs: Any, positions: torch.Tensor) -> torch.Tensor:
+    """Add the control to the position embeddings (S, D), which the decoder adds to its summed code embeddings.
+
+    A forward hook of the module that returns the positions, bound to its decoder.
+    """
     embeds = decoder.visual_embeds
+    if embeds is None:
+        return positions
     if embeds.shape[1] != len(positions):
         raise ValueError(f"{embeds.shape[1]} steps of control for {len(positions)} steps of music.")
-    return positions + embeds.to(positions.dtype)
+    controlled: torch.Tensor = positions + embeds.to(positions.dtype)
+    return controlled
 
 
 def embed_controls(model: Any, controls: torch.Tensor) -> torch.Tensor:
-    """Run the model's visual adapter. controls: (B, T, C). Returns (B, T, D) to add at the decoder's input."""
+    """Run the visual adapter of a model.
+
+    Args:
+        model: a MusicGen with an adapter, as `attach` returns it.
+        controls: (B, T, C) at the model's frame rate.
+
+    Returns:
+        embeds: (B, T, D) to add to the decoder's input, on the model's device.
+
+    Notebook: notebooks/06_lora_finetuning
+    """
     adapter = _inner_decoder(model).visual_adapter
     parameter = next(adapter.parameters())
-    return adapter(controls.to(parameter.device, parameter.dtype))
+    embeds: torch.Tensor = adapter(controls.to(parameter.device, parameter.dtype))
+    return embeds
 
 
 def to_steps(embeds: torch.Tensor, n_codebooks: int) -> torch.Tensor:
-    """Frames to decoder steps: the delay pattern adds n_codebooks - 1 steps, which hold the last frame's control.
+    """Extend frames to decoder steps: in the n_codebooks - 1 steps that the delay pattern adds, hold the last frame.
 
-    embeds: (B, T, D). Returns (B, T + n_codebooks - 1, D).
+    Args:
+        embeds: (B, T, D) from `embed_controls`.
+        n_codebooks: number of codes per frame.
+
+    Returns:
+        (B, T + n_codebooks - 1, D).
+
+    Notebook: notebooks/06_lora_finetuning
     """
     return torch.cat([embeds, embeds[:, -1:].expand(-1, n_codebooks - 1, -1)], dim=1)
 
 
 @contextmanager
 def conditioned(model: Any, embeds: torch.Tensor | None) -> Iterator[None]:
-    """While the block runs, the decoder's input has `embeds` (B, S, D) added to it, step by step."""
+    """Add `embeds` to the decoder's input while the block runs.
+
+    Args:
+        model: a MusicGen with an adapter, as `attach` returns it.
+        embeds: (B, S, D), a row per decoder step, from `to_steps`; None adds nothing.
+
+    Notebook: notebooks/06_lora_finetuning
+    """
     decoder = _inner_decoder(model)
     decoder.visual_embeds = embeds
     try:
@@ -171,21 +233,32 @@ def conditioned(model: Any, embeds: torch.Tensor | None) -> Iterator[None]:
 
 
 def save_adapter(peft_model: Any, config: AdapterConfig, folder: str | os.PathLike[str]) -> None:
-    """Write adapter and LoRA in PEFT's format, and what the adapter reads (`visual_adapter.json`), to a folder."""
+    """Write adapter and LoRA to a folder, in PEFT's format, and the adapter's configuration (`visual_adapter.json`).
+
+    Args:
+        peft_model: a MusicGen with an adapter, as `attach` returns it.
+        config: architecture of the adapter.
+        folder: where to write; made if it does not exist.
+
+    Notebook: notebooks/06_lora_finetuning
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as place:
-        peft_model.save_pretrained(place, save_embedding_layers=False)  # "auto" would ask the hub about the base model
-        (Path(place) / "README.md").unlink(missing_ok=True)  # an empty form of PEFT's
+        peft_model.save_pretrained(place, save_embedding_layers=False)  # "auto" would look the base model up on the hub
+        (Path(place) / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         (Path(place) / DESCRIPTION).write_text(json.dumps(asdict(config), indent=1) + "\n")
         copy_files(Path(place), folder)
 
 
 def read_config(folder: str | os.PathLike[str]) -> AdapterConfig:
-    """The configuration of a saved adapter.
+    """Read the configuration of a saved adapter.
+
+    Args:
+        folder: the folder that `save_adapter` wrote.
 
     Raises:
-        ExpotionError: the folder holds none.
+        ExpotionError: the folder holds no adapter, or its configuration is damaged.
     """
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
@@ -195,74 +268,77 @@ def read_config(folder: str | os.PathLike[str]) -> AdapterConfig:
         channels, probe = tuple(map(str, values.pop("channels"))), tuple(map(float, values.pop("probe", ())))
         return AdapterConfig(channels=channels, probe=probe, **{name: int(value) for name, value in values.items()})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ExpotionError(f"{path} is damaged ({error}); copy or train the adapter anew.") from error
+        raise ExpotionError(f"{path} is damaged ({error}); copy or train the adapter again.") from error
 
 
 def load_adapter(musicgen: MusicGen, folder: str | os.PathLike[str]) -> tuple[Any, AdapterConfig]:
-    """Put a trained adapter on a MusicGen, in place.
+    """Add a trained adapter to a MusicGen, in place.
 
     Args:
         musicgen: the model it was trained for.
-        folder: what `save_adapter` wrote.
+        folder: the folder that `save_adapter` wrote.
 
     Returns:
-        (the `peft.PeftModel`, the adapter's configuration)
+        The `peft.PeftModel` in eval mode, and the adapter's configuration.
 
     Raises:
-        ExpotionError: it is missing, incomplete, or made for another model. It is never silently inactive.
-
-    Notebook: notebooks/00_start_here
+        ExpotionError: the adapter is missing, damaged, incomplete, or was trained for another model.
     """
     config = read_config(folder)
-    tensors = _weights_in(folder)
+    tensors = _read_weights(folder)
     if config.width == musicgen.model.decoder.config.hidden_size and config.probe:
-        apart = max(abs(a - b) for a, b in zip(config.probe, probe_of(musicgen), strict=False))
-        if apart > 0.01 * max(map(abs, config.probe)):
+        difference = max(abs(a - b) for a, b in zip(config.probe, probe_of(musicgen), strict=False))
+        if difference > 0.01 * max(map(abs, config.probe)):
             raise ExpotionError(
-                f"The adapter in {folder} was trained for another model than {musicgen.name}, if of the same shape; "
-                "name the model it was trained for."
+                f"The adapter in {folder} was trained for another model than {musicgen.name}, although of the same "
+                "shape; name the model it was trained for."
             )
     peft_model = attach(musicgen, config)
-    _put_in(peft_model, tensors, folder)
+    _set_weights(peft_model, tensors, folder)
     return peft_model.eval(), config
 
 
 def restore_adapter(peft_model: Any, folder: str | os.PathLike[str]) -> None:
-    """Give a model with an adapter the weights that `save_adapter` wrote to a folder.
+    """Load saved weights into a model that has an adapter already.
+
+    Args:
+        peft_model: a MusicGen with an adapter, as `attach` returns it.
+        folder: the folder that `save_adapter` wrote.
 
     Raises:
-        ExpotionError: they are damaged, or made for a model or an adapter of another shape.
+        ExpotionError: the weights are missing, damaged, or belong to a model or an adapter of another shape.
     """
-    _put_in(peft_model, _weights_in(folder), folder)
+    _set_weights(peft_model, _read_weights(folder), folder)
 
 
-def _weights_in(folder: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
-    """The weights of a saved adapter by their names."""
+def _read_weights(folder: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    """Read the weights of a saved adapter, by name."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = Path(folder) / "adapter_model.safetensors"
     if not path.is_file():
-        raise ExpotionError(f"{folder} holds no adapter_model.safetensors; copy or train the adapter anew.")
+        raise ExpotionError(f"{folder} holds no adapter_model.safetensors; copy or train the adapter again.")
     try:
-        return load_file(path)
+        weights: dict[str, torch.Tensor] = load_file(path)
     except SafetensorError as error:
-        raise ExpotionError(f"{path} is damaged ({error}); copy or train the adapter anew.") from error
+        raise ExpotionError(f"{path} is damaged ({error}); copy or train the adapter again.") from error
+    return weights
 
 
-def _put_in(peft_model: Any, tensors: dict[str, torch.Tensor], folder: str | os.PathLike[str]) -> None:
-    """Give a model with an adapter these weights, which are from a folder."""
+def _set_weights(peft_model: Any, tensors: dict[str, torch.Tensor], folder: str | os.PathLike[str]) -> None:
+    """Set the weights of adapter and LoRA, and refuse missing and unknown ones. `folder` is for the error message."""
     from peft import set_peft_model_state_dict
 
-    name = peft_model.peft_config["default"].base_model_name_or_path
+    model = peft_model.peft_config["default"].base_model_name_or_path
     wanted = {name for name, p in peft_model.named_parameters() if p.requires_grad}
     try:
         result = set_peft_model_state_dict(peft_model, tensors)
     except (RuntimeError, KeyError) as error:
-        raise ExpotionError(f"The adapter in {folder} does not fit {name}: {str(error).splitlines()[0]}") from error
+        raise ExpotionError(f"The adapter in {folder} does not fit {model}: {str(error).splitlines()[0]}") from error
     missing = wanted & set(result.missing_keys)
     if missing or result.unexpected_keys:
         raise ExpotionError(
-            f"The adapter in {folder} does not fit {name}: {len(missing)} weights are missing, "
+            f"The adapter in {folder} does not fit {model}: {len(missing)} weights are missing, "
             f"{len(result.unexpected_keys)} have no place; name the model it was trained for."
         )

@@ -1,4 +1,4 @@
-"""Load nano or any MusicGen, and the codes that it speaks: the delay pattern and EnCodec, there and back."""
+"""Loads nano, one of the published MusicGen models, or a folder with one."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from ..errors import ExpotionError
 
 if TYPE_CHECKING:
     import torch
+
 NANO = Path(__file__).parents[1] / "assets" / "nano"
 HUB_NAMES = ("facebook/musicgen-small", "facebook/musicgen-medium", "facebook/musicgen-large")
 
 
 @dataclass(frozen=True)
 class MusicGen:
-    """A MusicGen and what belongs to it.
+    """A loaded MusicGen model.
 
     Attributes:
         model: transformers' `MusicgenForConditionalGeneration`, in eval mode.
-        processor: its `MusicgenProcessor` (tokenizer of the prompt).
-        name: what it was loaded by.
-        window: frames of music that it was trained on at once; longer music is made window by window.
+        processor: its `MusicgenProcessor`, which holds the tokenizer.
+        name: name or folder it was loaded from.
+        window: frames of music that it was trained on at once; longer music is sampled window by window.
     """
 
     model: Any
@@ -37,110 +38,123 @@ class MusicGen:
 
     @property
     def sample_rate(self) -> int:
-        """Of its audio, in Hz."""
+        """Sample rate of the audio, in Hz."""
         return int(self.model.config.audio_encoder.sampling_rate)
 
     @property
     def frame_rate(self) -> float:
-        """Code frames a second."""
+        """Code frames per second."""
         return float(self.model.config.audio_encoder.frame_rate)
 
     @property
+    def hop(self) -> int:
+        """Samples per code frame."""
+        return round(self.sample_rate / self.frame_rate)
+
+    @property
     def n_codebooks(self) -> int:
-        """How many codes make a frame."""
+        """Number of codes per frame."""
         return int(self.model.decoder.config.num_codebooks)
 
     @property
     def pad(self) -> int:
-        """The token that stands where the delay pattern has no code."""
+        """Token in the places of the delay pattern that have no code."""
         return int(self.model.decoder.config.pad_token_id)
 
 
-def model_folder(name: str | os.PathLike[str]) -> str:
-    """Where a model's files are: the bundled nano, a folder, or a name on the Hugging Face hub.
+def model_folder(model: str | os.PathLike[str]) -> str:
+    """Return where a model's files are: a folder, or a name on the Hugging Face hub.
+
+    Args:
+        model: "nano" (bundled), one of `HUB_NAMES`, or a folder.
 
     Raises:
-        ExpotionError: the name is none of these.
+        ExpotionError: the name is none of these, or the folder holds no MusicGen for mono audio.
 
     Example:
         >>> model_folder("facebook/musicgen-small")
         'facebook/musicgen-small'
+
+    Notebook: notebooks/05_data
     """
-    unknown = ExpotionError(
-        f"Unknown model {reprlib.repr(name)}; use nano, {', '.join(HUB_NAMES)}, or a folder that holds a MusicGen."
+    if isinstance(model, (str, os.PathLike)) and os.fspath(model):
+        if str(model) == "nano":
+            return str(NANO)
+        path = Path(model).expanduser()
+        if path.is_dir():
+            _check_folder(path)
+            return str(path)
+        if str(model) in HUB_NAMES:
+            return str(model)
+    raise ExpotionError(
+        f"Unknown model {reprlib.repr(model)}; use nano, {', '.join(HUB_NAMES)}, or a folder that holds a MusicGen."
     )
-    if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
-        raise unknown
-    if str(name) == "nano":
-        return str(NANO)
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ExpotionError(f"{path} holds no config.json; give the folder that save_pretrained wrote.")
-        try:
-            config = json.loads((path / "config.json").read_text())
-            kind, channels = config.get("model_type"), config.get("decoder", {}).get("audio_channels", 1)
-        except (ValueError, AttributeError) as error:
-            raise ExpotionError(f"{path}/config.json is damaged ({error}); copy or download the model anew.") from error
-        if channels != 1:
-            raise ExpotionError(f"{path} holds a stereo MusicGen; this library runs the mono ones.")
-        if kind != "musicgen":
-            raise ExpotionError(
-                f"{path} holds a model of type {kind!r}; this library runs MusicGen (not the melody one)."
-            )
-        return str(path)
-    if str(name) in HUB_NAMES:
-        return str(name)
-    raise unknown
 
 
-def load(name: str | os.PathLike[str] = "nano", *, device: str = "cpu", dtype: str | None = None) -> MusicGen:
-    """Load a MusicGen by name. `nano` is bundled and needs no network.
+def _check_folder(path: Path) -> None:
+    """Refuse a folder that does not hold a MusicGen for mono audio."""
+    if not (path / "config.json").is_file():
+        raise ExpotionError(f"{path} holds no config.json; give the folder that save_pretrained wrote.")
+    try:
+        config = json.loads((path / "config.json").read_text())
+        kind, channels = config.get("model_type"), config.get("decoder", {}).get("audio_channels", 1)
+    except (ValueError, AttributeError) as error:
+        raise ExpotionError(f"{path}/config.json is damaged ({error}); copy or download the model again.") from error
+    if channels != 1:
+        raise ExpotionError(f"{path} holds a stereo MusicGen; this library runs the mono ones.")
+    if kind != "musicgen":
+        raise ExpotionError(f"{path} holds a model of type {kind!r}; this library runs MusicGen (not the melody one).")
+
+
+def load(model: str | os.PathLike[str] = "nano", *, device: str = "auto", dtype: str | None = None) -> MusicGen:
+    """Load a MusicGen model. `nano` is bundled and needs no network.
 
     Args:
-        name: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
-        device: "cpu", "cuda", ... or "auto", a GPU where there is one.
-        dtype: "float32", "bfloat16" or "float16"; by default float32 on a CPU, and on a GPU what it is
-            made for (`precision.precision_of`). The codec computes in float32 whatever it is: its codes would differ.
+        model: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
+        device: "auto" (a GPU where there is one, else the CPU), "cpu", "cuda", ...
+        dtype: "float32", "bfloat16" or "float16"; None: float32 on a CPU, on a GPU the half precision that it supports
+            (`precision.precision_of`). The codec always computes in float32, because half precision changes its codes.
 
     Raises:
-        ExpotionError: no such model, device or dtype, or the weights are neither here nor to be had.
+        ExpotionError: there is no such model, device or dtype, or the weights are damaged or cannot be downloaded.
 
     Example:
         >>> load("nano").frame_rate
         50.0
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/04_inside_musicgen
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoProcessor, MusicgenForConditionalGeneration
 
-    folder = model_folder(name)
+    folder = model_folder(model)
     if dtype not in (None, "float32", "bfloat16", "float16"):
         raise ExpotionError(f"There is no dtype {dtype!r} here; choose float32, bfloat16 or float16.")
     place = device_named(device)
-    files = ("tokenizer.json", "spiece.model")  # without either, transformers makes up a tokenizer that knows no words
+    files = ("tokenizer.json", "spiece.model")  # without either, transformers makes a tokenizer without a vocabulary
     if Path(folder).is_dir() and not any((Path(folder) / file).is_file() for file in files):
-        raise ExpotionError(f"{folder} holds no {' or '.join(files)}; copy or download the model anew.")
-    kind = getattr(torch, dtype or _dtype_for(place))
+        raise ExpotionError(f"{folder} holds no {' or '.join(files)}; copy or download the model again.")
     try:
         with quiet():
-            model = MusicgenForConditionalGeneration.from_pretrained(folder, dtype=kind)
+            network = MusicgenForConditionalGeneration.from_pretrained(
+                folder, dtype=getattr(torch, dtype or _dtype_for(place))
+            )
             processor = AutoProcessor.from_pretrained(folder)
-        model.audio_encoder.float()
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExpotionError(
-            f"Cannot load {name}: {str(error).splitlines()[0]} Download it once while online, or use nano."
+            f"Cannot load {model}: {str(error).splitlines()[0]} Download it once while online, or use nano."
         ) from error
-    if model.decoder.config.activation_function != "gelu":
-        raise ExpotionError(f"Cannot load {name}: activation {model.decoder.config.activation_function!r}, not gelu.")
-    window = int(getattr(model.config, "window_frames", 1500))
-    return MusicGen(model.to(place).eval(), processor, str(name), window)
+    activation = network.decoder.config.activation_function
+    if activation != "gelu":
+        raise ExpotionError(f"Cannot load {model}: activation {activation!r}, not gelu.")
+    network.audio_encoder.float()
+    window = int(getattr(network.config, "window_frames", 1500))
+    return MusicGen(network.to(place).eval(), processor, str(model), window)
 
 
 def _dtype_for(place: torch.device) -> str:
-    """On a CPU float32, even where a training computes in bfloat16: what nano plays stays the same everywhere."""
+    """Return the dtype to sample in. On every CPU it is float32, so that nano's music is the same on all of them."""
     if place.type == "cpu":
         return "float32"
     from .precision import precision_of
@@ -149,10 +163,13 @@ def _dtype_for(place: torch.device) -> str:
 
 
 def device_named(name: str) -> torch.device:
-    """The device of that name; "auto" is the GPU where there is one.
+    """Return the torch device of a name.
+
+    Args:
+        name: "auto" (a GPU where there is one, else the CPU), or a name of torch's such as "cpu", "cuda" or "cuda:1".
 
     Raises:
-        ExpotionError: no such device here.
+        ExpotionError: this computer has no such device.
 
     Example:
         >>> device_named("cpu")
@@ -170,8 +187,7 @@ def device_named(name: str) -> torch.device:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep from the terminal: progress bars of loading and saving, remarks on the configuration (of every MusicGen),
-    and the hub's on each of its retries."""
+    """Silence the log messages and progress bars of transformers and the hub while the block runs."""
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 

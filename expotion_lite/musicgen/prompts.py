@@ -1,4 +1,4 @@
-"""Prompts as a model reads them: which of their words it knows, and in which letters."""
+"""Prompts and nano's vocabulary: which words nano knows, and how it spells them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .loading import MusicGen
-WORD = re.compile(r"""[^\s.,;:!?"'()]+""")  # of a prompt
+
+WORD = re.compile(r"""[^\s.,;:!?"'()]+""")
 
 
 def unknown_words(musicgen: MusicGen, prompt: str) -> tuple[str, ...]:
-    """Words of a prompt that say nothing to nano, whose vocabulary is that of its captions; none for other models.
+    """Return the words of a prompt that are not in nano's vocabulary, which is that of its training captions.
+
+    Args:
+        musicgen: the model; other models than nano have a general vocabulary, so that nothing is returned.
+        prompt: description of the music.
+
+    Returns:
+        The unknown words in lower case, each once.
 
     Example:
         >>> from expotion_lite import load
@@ -24,14 +32,12 @@ def unknown_words(musicgen: MusicGen, prompt: str) -> tuple[str, ...]:
     return tuple(word for word in words if not word.isdigit() and known_form(musicgen, word) is None)
 
 
-def known_form(musicgen: MusicGen, word: str) -> str | None:
-    """A word as it stands in the vocabulary: as it is, in small letters, or with a capital; None if it does not."""
-    known = musicgen.processor.tokenizer.tokenize
-    return next((form for form in (word, word.lower(), word.capitalize()) if len(known(form)) == 1), None)
-
-
 def respell(musicgen: MusicGen, prompt: str) -> str:
-    """A prompt with each word in the letters in which nano's small vocabulary has it; as it is for other models.
+    """Return the prompt with upper and lower case as in nano's vocabulary, which is case-sensitive.
+
+    Args:
+        musicgen: the model; for other models than nano the prompt is returned as it is.
+        prompt: description of the music.
 
     Example:
         >>> from expotion_lite import load
@@ -41,3 +47,9 @@ def respell(musicgen: MusicGen, prompt: str) -> str:
     if musicgen.name != "nano":
         return prompt
     return WORD.sub(lambda word: known_form(musicgen, word[0]) or word[0], prompt)
+
+
+def known_form(musicgen: MusicGen, word: str) -> str | None:
+    """Return the spelling of a word that the vocabulary has (as it is, lower case or capitalized), None if none."""
+    tokenize = musicgen.processor.tokenizer.tokenize
+    return next((form for form in (word, word.lower(), word.capitalize()) if len(tokenize(form)) == 1), None)

@@ -1,35 +1,43 @@
-"""The sampling loop: one step of codes at a time, guided by text and by video, over as many windows as it takes."""
+"""The sampling loop: draws MusicGen's codes step by step, guided by text and video.
+
+`sample_codes` walks over the windows of a piece, `_Sampler.fill_window` over the steps of a window, and
+`_Sampler.guided_logits` combines the conditions at a step. The delay pattern itself is in `codes.delay`.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.functional import pad as pad_tensor
 
 from ..errors import ExpotionError
+from .adapter import to_steps
 from .codes import delay, undelay
 from .loading import MusicGen
-from .step_decoder import StepDecoder
+from .step_decoder import Decoder
 
 if TYPE_CHECKING:
     from .settings import Settings
 
-UNKNOWN = -1
-SMALL = 256  # pieces times width, such as one of nano's: one thread is as quick as two, see `one_thread`
+UNKNOWN = -1  # a code that is not drawn yet
+ONE_THREAD_WIDTH = 256  # up to this batch size times width, one thread is as fast as two: one piece by nano
+REPORT_STEPS = 25  # steps between two reports of progress
+READ_TEXT, READ_VIDEO = ("text", "both"), ("video", "both")  # the conditions of `guidance_rows` that read each
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What the music should follow.
+    """The text and the video that the music should follow.
 
     Attributes:
         text: (B, L, D) projected hidden states of the prompts, zeros where masked.
         mask: (B, L), 1 for words.
-        visual: (B, T, D) from `adapter.embed_controls`, a row for each frame of music; None without video.
+        visual: (B, T, D) from `adapter.embed_controls`, one row per frame of music; None without video.
     """
 
     text: torch.Tensor
@@ -38,7 +46,17 @@ class Condition:
 
 
 def encode_prompts(musicgen: MusicGen, prompts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Prompts to what the decoder attends to: (B, L, D) hidden states and their (B, L) mask."""
+    """Encode prompts for the decoder's cross-attention.
+
+    Args:
+        musicgen: the model whose text encoder is used.
+        prompts: B texts.
+
+    Returns:
+        Hidden states (B, L, D), zeros where masked, and their mask (B, L).
+
+    Notebook: notebooks/04_inside_musicgen
+    """
     model = musicgen.model
     tokens = musicgen.processor.tokenizer(prompts, return_tensors="pt", padding=True, verbose=False).to(model.device)
     with torch.inference_mode():
@@ -49,10 +67,17 @@ def encode_prompts(musicgen: MusicGen, prompts: list[str]) -> tuple[torch.Tensor
 
 
 def guidance_rows(settings: Settings, has_video: bool) -> dict[str, float]:
-    """Which conditions are run, and their weights in the guided logits.
+    """Return the conditions that the decoder has to run, with their weights in the guided logits.
 
-    `l(none) + w_text * (l(text) - l(none)) + w_video * (l(text, video) - l(text))` (after Brooks 2023, equation 3),
-    with the terms of each condition put together, and those that weigh nothing left out.
+    The guided logits are `l(none) + w_text * (l(text) - l(none)) + w_video * (l(text, video) - l(text))` (after Brooks
+    2023, equation 3). The terms of each condition are collected, and conditions of weight 0 are left out.
+
+    Args:
+        settings: holds the two guidance weights.
+        has_video: whether there are controls to follow.
+
+    Returns:
+        Weights by condition: "none", "text", "video", or "both" (text and video). They sum to 1.
 
     Example:
         >>> from expotion_lite.musicgen.settings import Settings
@@ -62,9 +87,11 @@ def guidance_rows(settings: Settings, has_video: bool) -> dict[str, float]:
         {'text': 1.0}
         >>> guidance_rows(Settings(guidance=0.0, visual_guidance=2.0), has_video=True)
         {'none': -1.0, 'video': 2.0}
+
+    Notebook: notebooks/04_inside_musicgen
     """
     video = settings.visual_guidance if has_video else 0.0
-    if settings.guidance == 0.0:  # the words are not read at all
+    if settings.guidance == 0.0:  # the text is ignored, so the video is compared with nothing instead of with the text
         weights = {"none": 1.0 - video, "video": video}
     else:
         weights = {"none": 1.0 - settings.guidance, "text": settings.guidance - video, "both": video}
@@ -72,7 +99,18 @@ def guidance_rows(settings: Settings, has_video: bool) -> dict[str, float]:
 
 
 def choose(logits: torch.Tensor, settings: Settings, generator: torch.Generator) -> torch.Tensor:
-    """Draw codes from the `top_k` likeliest. logits: (B, K, V). Returns (B, K) int64."""
+    """Draw one code per codebook from the `top_k` likeliest.
+
+    Args:
+        logits: (B, K, V).
+        settings: temperature and top_k.
+        generator: source of randomness, on the device of the logits.
+
+    Returns:
+        codes: (B, K) int64.
+
+    Notebook: notebooks/04_inside_musicgen
+    """
     if settings.top_k == 1:
         return logits.argmax(-1)
     logits = (logits - logits.amax(-1, keepdim=True)) / settings.temperature
@@ -85,7 +123,7 @@ def choose(logits: torch.Tensor, settings: Settings, generator: torch.Generator)
 
 def sample_codes(
     musicgen: MusicGen,
-    decoder: StepDecoder,
+    decoder: Decoder,
     condition: Condition,
     n_frames: int,
     settings: Settings,
@@ -93,25 +131,27 @@ def sample_codes(
     progress: Callable[[int], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> torch.Tensor:
-    """Make the codes of `n_frames` frames of music.
+    """Sample the codes of `n_frames` frames of music.
 
-    Music longer than the model's window is made window by window: each begins with the second half of what is there.
+    The model was trained on windows of `musicgen.window` frames. Longer music is sampled window by window; each window
+    begins with the second half of the one before, whose codes are kept, and continues from there.
 
     Args:
-        musicgen: the model; `decoder`: its `StepDecoder`.
-        condition: text and video, B of each.
+        musicgen: the model.
+        decoder: its `StepDecoder`, or another decoder with the same methods.
+        condition: text and video of B pieces.
         n_frames: length of the music in code frames.
         settings: how to sample.
-        progress: called with the number of frames done, now and then.
-        cancel: set it to stop; what is done by then is returned.
+        progress: called with the number of finished frames, every 25 steps and at the end.
+        cancel: set it to stop; the frames that are finished by then are returned.
 
     Returns:
-        (B, K, n) int64 codes; n is n_frames, less if cancelled.
+        codes: (B, K, n) int64 on the model's device; n is n_frames, or less if cancelled.
 
     Raises:
-        ExpotionError: fewer than one frame is asked for, or the video is shorter than the music.
+        ExpotionError: `n_frames` is below 1, or the controls are shorter than the music.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/04_inside_musicgen
     """
     if n_frames < 1:
         raise ExpotionError("Less than one frame of music was asked for; use a longer video.")
@@ -119,28 +159,113 @@ def sample_codes(
         raise ExpotionError(
             f"The controls last {condition.visual.shape[1]} frames and the music {n_frames}; make them equal."
         )
-    generator = torch.Generator(condition.text.device).manual_seed(settings.seed)
-    codes = torch.full(
-        (len(condition.text), musicgen.n_codebooks, n_frames), UNKNOWN, dtype=torch.int64, device=condition.text.device
-    )
-    start, report = 0, progress or (lambda done: None)
-    small = codes.device.type == "cpu" and condition.text.shape[0] * condition.text.shape[2] <= SMALL
-    with one_thread() if small else nullcontext():
+    report = progress or _no_report
+    sampler = _Sampler(musicgen, decoder, condition, settings, report, cancel)
+    shape = (len(condition.text), musicgen.n_codebooks, n_frames)
+    codes = torch.full(shape, UNKNOWN, dtype=torch.int64, device=condition.text.device)
+    start = 0
+    with _threads_for(condition):
         while True:
             end = min(start + musicgen.window, n_frames)
-            done = _sample_window(musicgen, decoder, condition, codes, start, end, settings, generator, report, cancel)
+            done = sampler.fill_window(codes, start, end)
             if done < end or end == n_frames:
                 report(done)
                 return codes[..., :done]
             start = end - musicgen.window // 2
 
 
+class _Sampler:
+    """Sampling state of one batch of pieces: what stays the same in all windows and steps."""
+
+    def __init__(
+        self,
+        musicgen: MusicGen,
+        decoder: Decoder,
+        condition: Condition,
+        settings: Settings,
+        report: Callable[[int], None],
+        cancel: threading.Event | None,
+    ) -> None:
+        self.musicgen, self.decoder, self.condition, self.settings = musicgen, decoder, condition, settings
+        self.report, self.cancel = report, cancel
+        self.generator = torch.Generator(condition.text.device).manual_seed(settings.seed)
+        self.rows = guidance_rows(settings, condition.visual is not None)
+        self.weights = torch.tensor(list(self.rows.values()), device=condition.text.device)[:, None, None, None]
+
+    def fill_window(self, codes: torch.Tensor, start: int, end: int) -> int:
+        """Draw the unknown codes of frames start..end of codes (B, K, T), in place.
+
+        Returns:
+            The frame up to which all codes are drawn: `end`, or less if cancelled.
+        """
+        n_codebooks = codes.shape[1]
+        n_steps = end - start + n_codebooks - 1
+        known = int((codes[0, 0, start:end] != UNKNOWN).sum())  # frames that the window before has drawn
+
+        # In the delay pattern, codebook k of frame t is drawn at step t + k. Column 0 is the start token, so that
+        # step s reads column s and draws column s + 1.
+        columns = pad_tensor(delay(codes[..., start:end], self.musicgen.pad), (1, 0), value=self.musicgen.pad)
+        text = self._stacked(self.condition.text, READ_TEXT)
+        mask = self._stacked(self.condition.mask, READ_TEXT)
+        control = self._stacked_control(start, end, n_codebooks)
+        self.decoder.start(text, mask, n_steps)
+
+        read = 0  # columns that the decoder has read: first the start token and all known frames, then one at a time
+        for step in range(known, n_steps):
+            logits = self.guided_logits(columns, control, read, step + 1)
+            read = step + 1
+            column = columns[..., step + 1]
+            drawn = choose(logits, self.settings, self.generator)
+            columns[..., step + 1] = torch.where(column == UNKNOWN, drawn, column)
+
+            done = max(step - n_codebooks + 2, known)  # frames whose last codebook is drawn
+            if self.cancel is not None and self.cancel.is_set():
+                codes[..., start : start + done] = undelay(columns[..., 1:])[..., :done]
+                return start + done
+            if step % REPORT_STEPS == 0:
+                self.report(start + done)
+        codes[..., start:end] = undelay(columns[..., 1:])
+        return end
+
+    def guided_logits(self, columns: torch.Tensor, control: torch.Tensor | None, first: int, last: int) -> torch.Tensor:
+        """Let the decoder read columns first..last under every condition, and return the weighted logits (B, K, V).
+
+        columns: (B, K, S). control: (R * B, S, D) for R conditions, or None.
+        """
+        n_rows = len(self.rows)
+        tokens = columns[..., first:last].repeat(n_rows, 1, 1)
+        logits = self.decoder.step(tokens, None if control is None else control[:, first:last])
+        return (self.weights * logits.float().unflatten(0, (n_rows, -1))).sum(0)
+
+    def _stacked(self, part: torch.Tensor, readers: tuple[str, ...]) -> torch.Tensor:
+        """Repeat a part (B, ...) for R conditions, as zeros for those that do not read it: (R * B, ...)."""
+        return torch.cat([part if row in readers else torch.zeros_like(part) for row in self.rows])
+
+    def _stacked_control(self, start: int, end: int, n_codebooks: int) -> torch.Tensor | None:
+        """Stack the control of frames start..end for R conditions: (R * B, S, D), or None if none reads it."""
+        visual = self.condition.visual
+        if visual is None or not set(READ_VIDEO) & set(self.rows):
+            return None
+        return self._stacked(to_steps(visual[:, start:end], n_codebooks), READ_VIDEO)
+
+
+def _no_report(done: int) -> None:
+    """Ignore the progress."""
+
+
+def _threads_for(condition: Condition) -> AbstractContextManager[None]:
+    """Use one thread on a CPU where the matrix products are small."""
+    batch, _, width = condition.text.shape
+    small = condition.text.device.type == "cpu" and batch * width <= ONE_THREAD_WIDTH
+    return one_thread() if small else nullcontext()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """While the block runs, torch computes in the thread that calls it, and in no other.
+    """Run the block with one torch thread, then restore the number of threads.
 
-    Several threads wait for one another after every product. Beside another process that wants a core this costs more
-    than they gain, unless the products are large: `benchmarks/threads.py`.
+    Several threads synchronize after every matrix product. For small products this costs more than it gains when other
+    processes use the cores; `benchmarks/threads.py` measures it.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -148,60 +273,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _sample_window(
-    musicgen: MusicGen,
-    decoder: StepDecoder,
-    condition: Condition,
-    codes: torch.Tensor,
-    start: int,
-    end: int,
-    settings: Settings,
-    generator: torch.Generator,
-    progress: Callable[[int], None],
-    cancel: threading.Event | None,
-) -> int:
-    """Fill in the unknown codes of frames start..end, in place. Returns the frame up to which all codes are there."""
-    n_codebooks, steps = codes.shape[1], end - start + codes.shape[1] - 1
-    known = int((codes[0, 0, start:end] != UNKNOWN).sum())
-    rows = guidance_rows(settings, condition.visual is not None)
-    text, mask, control = _stack(condition, rows, start, end, steps)
-    weights = torch.tensor(list(rows.values()), device=text.device)[:, None, None, None]
-    layout = torch.nn.functional.pad(delay(codes[..., start:end], musicgen.pad), (1, 0), value=musicgen.pad)
-
-    def guided(first: int, last: int) -> torch.Tensor:
-        tokens = layout[..., first:last].repeat(len(rows), 1, 1)
-        logits = decoder.step(tokens, None if control is None else control[:, first:last])
-        return (weights * logits.float().unflatten(0, (len(rows), -1))).sum(0)
-
-    decoder.start(text, mask, steps)
-    logits = guided(0, known + 1)
-    for step in range(known, steps):
-        column = layout[..., step + 1]
-        layout[..., step + 1] = torch.where(column == UNKNOWN, choose(logits, settings, generator), column)
-        done = max(step - n_codebooks + 2, known)  # frames whose last codebook is drawn
-        if cancel is not None and cancel.is_set():
-            codes[..., start : start + done] = undelay(layout[..., 1:])[..., :done]
-            return start + done
-        if step % 25 == 0:
-            progress(start + done)
-        if step + 1 < steps:
-            logits = guided(step + 1, step + 2)
-    codes[..., start:end] = undelay(layout[..., 1:])
-    return end
-
-
-def _stack(
-    condition: Condition, rows: dict[str, float], start: int, end: int, steps: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """The conditions one below the other: text (R * B, L, D), mask (R * B, L), control (R * B, steps, D) or None."""
-    reads, sees = ("text", "both"), ("video", "both")
-    text = torch.cat([condition.text if row in reads else torch.zeros_like(condition.text) for row in rows])
-    mask = torch.cat([condition.mask if row in reads else torch.zeros_like(condition.mask) for row in rows])
-    if not set(sees) & set(rows):
-        return text, mask, None
-    visual = condition.visual[:, start:end]
-    visual = torch.cat([visual, visual[:, -1:].expand(-1, steps - visual.shape[1], -1)], dim=1)
-    control = torch.cat([visual if row in sees else torch.zeros_like(visual) for row in rows])
-    return text, mask, control

@@ -1,4 +1,4 @@
-"""What a person may turn when generating, and the checks that come before any expensive work."""
+"""Sampling settings, and the checks of prompt and adapter that run before any expensive work."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import operator
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ExpotionError, short_repr
 
-if TYPE_CHECKING:
-    pass
 MAX_GUIDANCE = 20.0
 MAX_TEMPERATURE = 5.0
 MAX_PROMPT_WORDS = 200
@@ -22,17 +20,18 @@ MAX_PROMPT_CHARACTERS = 2000
 
 @dataclass(frozen=True)
 class Settings:
-    """How to sample: the same settings, weights, video and prompt give the same music on the same machine.
+    """Sampling settings: the same settings, weights, video and prompt give the same music on the same machine.
 
-    Guidance follows the two-condition form of classifier-free guidance (Brooks et al. 2023, InstructPix2Pix, eq. 3):
+    Guidance is classifier-free guidance with two conditions (Brooks et al. 2023, InstructPix2Pix, eq. 3):
     `logits = l(none) + guidance * (l(text) - l(none)) + visual_guidance * (l(text, video) - l(text))`.
 
     Attributes:
-        seed: 0 to 2**32 - 1. Another seed is another improvisation.
-        guidance: 0 to 20, no unit: how strongly the text prompt counts. 0 ignores it, 1 takes the model as it is.
-        visual_guidance: 0 to 20, no unit: how strongly the person in the video counts. 0 ignores the video.
-        temperature: above 0, up to 5: how daring. Below 1 is safer and more repetitive, above 1 wilder.
-        top_k: 1 or more: how many of the likeliest sounds are drawn from at each step. 1 always takes the likeliest.
+        seed: seed of the random draws, 0 to 2**32 - 1. Another seed gives other music for the same request.
+        guidance: weight of the text prompt, 0 to 20. 0 ignores the prompt, 1 samples from the model as trained.
+        visual_guidance: weight of the video, 0 to 20. 0 ignores the video, 1 samples from the model as trained.
+        temperature: divisor of the logits, above 0 and up to 5. Below 1 the music is more predictable and repeats
+            more, above 1 it is more random.
+        top_k: number of the likeliest codes to draw from at each step, 1 or more. 1 always takes the likeliest.
 
     Raises:
         ExpotionError: a value is not a number or outside its range.
@@ -43,7 +42,7 @@ class Settings:
         >>> Settings.from_json(Settings(seed=7).to_json()) == Settings(seed=7)
         True
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/04_inside_musicgen
     """
 
     seed: int = 0
@@ -53,6 +52,7 @@ class Settings:
     top_k: int = 250
 
     def __post_init__(self) -> None:
+        """Check the ranges, and turn NumPy numbers into plain ones."""
         checked = {
             "seed": _whole("seed", self.seed, 0, 2**32 - 1),
             "guidance": _number("guidance", self.guidance, 0.0, MAX_GUIDANCE),
@@ -69,16 +69,19 @@ class Settings:
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
-        """Read what `to_json` wrote; what is left out keeps its default.
+        """Read settings from the JSON that `to_json` wrote. Missing settings keep their defaults.
+
+        Args:
+            text: a JSON object.
 
         Raises:
-            ExpotionError: not a JSON object, an unknown name, or a value outside its range.
+            ExpotionError: the text is not a JSON object, or has an unknown name or a value outside its range.
         """
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise ExpotionError(
-                f"These settings are not JSON ({error}); write them with Settings.to_json()."
+                f"These settings are not JSON ({error}); write settings with Settings.to_json()."
             ) from error
         known = [field.name for field in fields(cls)]
         if not isinstance(values, dict):
@@ -89,37 +92,40 @@ class Settings:
 
 
 def check_prompt(prompt: str) -> str:
-    """Return the prompt with its white space tidied.
+    r"""Return the prompt with each run of white space replaced by one space.
 
-    A prompt is a caption of a sentence or three; a text encoder reads a few hundred pieces of words and nothing after
-    them, so a longer one is refused rather than cut without a word.
+    The text encoder ignores everything after a few hundred word pieces, so a longer prompt is refused instead of being
+    cut silently.
+
+    Args:
+        prompt: description of the music, typically one to three sentences.
 
     Raises:
-        ExpotionError: not a string, empty, or over 200 words or 2,000 characters.
+        ExpotionError: the prompt is not a string, is empty, or has over 200 words or 2,000 characters.
 
     Example:
-        >>> check_prompt("  slow piano,\\n soft strings ")
+        >>> check_prompt("  slow piano,\n soft strings ")
         'slow piano, soft strings'
     """
     if not isinstance(prompt, str):
-        raise ExpotionError(f"The prompt is a text such as 'slow piano with soft strings'; got {short_repr(prompt)}.")
+        raise ExpotionError(f"The prompt is {short_repr(prompt)}; give a text such as 'slow piano with soft strings'.")
     words = "".join(letter if letter.isprintable() else " " for letter in prompt).split()
     text = " ".join(words)
     if not text:
         raise ExpotionError("The prompt is empty; describe the music, for example 'slow piano with soft strings'.")
     if len(words) > MAX_PROMPT_WORDS or len(text) > MAX_PROMPT_CHARACTERS:
         raise ExpotionError(
-            f"The prompt has {len(words):,} words and {len(text):,} characters; say it in at most "
+            f"The prompt has {len(words):,} words and {len(text):,} characters; use at most "
             f"{MAX_PROMPT_WORDS} words and {MAX_PROMPT_CHARACTERS:,} characters (one to three sentences work best)."
         )
     return text
 
 
 def check_adapter(adapter: str | os.PathLike[str] | None) -> None:
-    """Check that an adapter is `"bundled"`, None (no adapter), or a folder.
+    """Check that an adapter is `"bundled"`, None (no adapter), or an existing folder.
 
     Raises:
-        ExpotionError: it is neither, or the folder does not exist.
+        ExpotionError: it is none of these.
     """
     if adapter is None or adapter == "bundled":
         return
@@ -128,7 +134,7 @@ def check_adapter(adapter: str | os.PathLike[str] | None) -> None:
 
 
 def _number(name: str, value: Any, low: float, high: float, *, above: bool = False) -> float:
-    """Return `value` as a float in `low`..`high` (above `low` if `above`)."""
+    """Return `value` as a float from `low` to `high`, or refuse it. `above` excludes `low` itself."""
     allowed = f"{'above ' if above else ''}{low:g} to {high:g}"
     try:
         number = float("nan") if isinstance(value, (bool, str)) else float(value)
@@ -140,7 +146,7 @@ def _number(name: str, value: Any, low: float, high: float, *, above: bool = Fal
 
 
 def _whole(name: str, value: Any, low: int, high: int | None) -> int:
-    """Return `value` as an int in `low`..`high`, or from `low` up if `high` is None."""
+    """Return `value` as an int from `low` to `high` (None: no upper limit), or refuse it."""
     allowed = f"{low} or more" if high is None else f"{low} to {high}"
     try:
         number = low - 1 if isinstance(value, bool) else operator.index(value)

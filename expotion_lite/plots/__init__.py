@@ -1,6 +1,8 @@
 """Figures of the person, the controls and the music, on one time axis.
 
-`curves` draws controls, onsets, spectrograms and trainings; `overlay` draws landmarks on pictures and videos."""
+`curves` plots controls, onsets, spectrograms and training losses; `overlay` draws landmarks on pictures and videos;
+`palette` holds the colours.
+"""
 
 import lazy_loader as _lazy
 

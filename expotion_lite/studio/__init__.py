@@ -1,7 +1,11 @@
 """The studio: record yourself, steer, listen while the music is made, compare takes, and judge them blind.
 
-`session` is the studio without its buttons and `page` the widget around it; `panels` and `browser` are its parts,
-`sources` what music is made for, `blind_test` the listening test, and `server` opens the page in a browser."""
+`Session` is the studio without widgets: `sources` opens people, `live_generation` makes music with sound while it is
+made, and `takes` holds the results. `page.Studio` is the widget around it; its cards are in `panels` and
+`blind_test_panel`, its JavaScript parts in `browser` and `static/`. `recording` and `recording_controller` record
+people, `jobs` runs the work beside the notebook, `blind_test` is the listening test, and `server` opens the studio as a
+page of its own.
+"""
 
 import lazy_loader as _lazy
 

@@ -1,9 +1,12 @@
-from .blind_test import ListeningTest as ListeningTest
+from .blind_test import BlindTest as BlindTest
+from .blind_test import compare_ratings as compare_ratings
+from .blind_test import read_ratings as read_ratings
 from .browser import Curve as Curve
 from .browser import Recorder as Recorder
 from .browser import Sound as Sound
 from .browser import Timeline as Timeline
 from .page import Studio as Studio
 from .session import Session as Session
-from .session import matched as matched
 from .sources import Source as Source
+from .takes import StudioTake as StudioTake
+from .takes import match_loudness as match_loudness

@@ -1,12 +1,12 @@
-"""A blind listening test: takes in a random order, rated 1 to 5, kept in a table, with its statistics.
+"""A blind listening test: takes are played in a random order, rated 1 to 5, saved in a table, and compared.
 
-    >>> from expotion_lite.studio.blind_test import ListeningTest, compare, read_ratings
-    >>> test = ListeningTest(["mine", "a stranger's"], listener="me", rounds=5)
-    >>> test.rate([4, 3, 4, 5, 4])                       # of what is heard now; nobody says yet what it was
+    >>> from expotion_lite.studio import BlindTest
+    >>> test = BlindTest(["mine", "a stranger's"], listener="me", rounds=5)
+    >>> test.rate([4, 3, 4, 5, 4])                       # of the take that is playing; its name is not told
     >>> test.done, len(test.ratings)
     (1, 1)
 
-`widgets.Studio` plays the takes and asks; lesson 08 explains how many answers it needs.
+`page.Studio` plays the takes and asks the questions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from ..errors import ExpotionError
 from ..evaluation.metrics import bootstrap_interval, paired_permutation_test
-from ..files import writing
+from ..files import atomic_write
 
 AXES = (
     "musicality",
@@ -31,15 +31,23 @@ AXES = (
     "temporal alignment with the video",
     "text adherence",
 )
-"""What listeners rated in the Expotion paper (arXiv 2507.04955)."""
+"""The questions of the listening test in the Expotion paper (arXiv 2507.04955)."""
 WORST, BEST = 1, 5
-MOST_ROUNDS = 20
+MAX_ROUNDS = 20
 COLUMNS = ("listener", "round", "take", "codes", *AXES)
 
 
 @dataclass(frozen=True)
 class Rating:
-    """What one listener said of a take in one round. codes: tells takes of the same name apart; scores: one an axis."""
+    """A listener's scores for a take in one round.
+
+    Attributes:
+        listener: name or number of the listener.
+        round: number of the round, from 1 on.
+        take: name of the take.
+        codes: a hash that tells takes of the same name apart.
+        scores: one for each of `AXES`.
+    """
 
     listener: str
     round: int
@@ -48,22 +56,24 @@ class Rating:
     scores: tuple[int, ...]
 
 
-class ListeningTest:
-    """Every take once a round, in an order that nobody knows; rated before the next is heard.
+class BlindTest:
+    """A test in which every take is heard once a round, in a random order, and rated before the next is heard.
 
     Args:
-        takes: their names, two or more, all different.
-        listener: who listens.
-        rounds: how often each take is heard; the first answers count, there is no way back.
-        seed: of the order; None draws one.
-        codes: something short that tells each take from others of its name.
-        first_round: the number of the first round, where the listener has answered before.
+        takes: names of the takes, two or more, all different.
+        listener: name or number of the listener.
+        rounds: how often each take is heard. Answers cannot be changed.
+        seed: seed of the order; None draws a new order each time.
+        codes: a short hash for each take, which tells takes of the same name apart.
+        first_round: number of the first round, above 1 if the listener has answered before.
 
     Attributes:
+        takes: as given.
+        listener: as given.
         ratings: the answers so far.
 
     Raises:
-        ExpotionError: fewer than two takes, the same twice, nobody who listens, or too few or many rounds.
+        ExpotionError: there are fewer than two takes, two with the same name, no listener, or too few or many rounds.
     """
 
     def __init__(
@@ -79,134 +89,158 @@ class ListeningTest:
         if len(takes) < 2 or len(set(takes)) != len(takes):
             raise ExpotionError("A listening test compares two takes or more, all different; choose at least two.")
         if not listener.strip():
-            raise ExpotionError("Say who listens: a name or a number, so that answers can be paired.")
-        if not 1 <= rounds <= MOST_ROUNDS:
-            raise ExpotionError(f"{rounds} rounds cannot be listened to; choose 1 to {MOST_ROUNDS}.")
-        self.takes, self.listener, self.ratings = tuple(takes), listener.strip(), []
-        self._codes, self._first = tuple(codes or [""] * len(takes)), first_round
+            raise ExpotionError("Name the listener, by a name or a number, so that answers can be paired.")
+        if not 1 <= rounds <= MAX_ROUNDS:
+            raise ExpotionError(f"A test cannot have {rounds} rounds; choose 1 to {MAX_ROUNDS}.")
+        self.takes, self.listener = tuple(takes), listener.strip()
+        self.ratings: list[Rating] = []
+        self._codes, self._first_round = tuple(codes or [""] * len(takes)), first_round
         rng = np.random.default_rng(seed)
         self._order = [int(i) for _ in range(rounds) for i in rng.permutation(len(takes))]
 
     @property
     def done(self) -> int:
-        """How many takes have been rated."""
+        """The number of ratings so far."""
         return len(self.ratings)
 
     @property
     def total(self) -> int:
-        """How many takes are to be rated in all."""
+        """The number of ratings when the test is complete."""
         return len(self._order)
 
     @property
     def current(self) -> int | None:
-        """Which take is to be heard now, by its place in `takes`; None when all have been rated."""
+        """The index in `takes` of the take to rate next; None when the test is complete."""
         return self._order[self.done] if self.done < self.total else None
 
     def rate(self, scores: Sequence[int | None]) -> None:
-        """Keep what is said of the current take, and go on to the next.
+        """Add a rating of the current take, and go on to the next.
 
         Args:
-            scores: 1 (worst) to 5 (best) for each of `AXES`.
+            scores: 1 (worst) to 5 (best) for each of `AXES`; None is a missing answer.
 
         Raises:
-            ExpotionError: a score is missing or out of range, or all takes have been rated.
+            ExpotionError: a score is missing or out of range, or the test is complete.
         """
-        if (now := self.current) is None:
-            raise ExpotionError("All takes have been rated; begin another test.")
-        if len(scores) != len(AXES) or any(score not in range(WORST, BEST + 1) for score in scores):
+        if (current := self.current) is None:
+            raise ExpotionError("All takes have been rated; start another test.")
+        given = tuple(score for score in scores if score is not None and score in range(WORST, BEST + 1))
+        if len(scores) != len(AXES) or len(given) != len(AXES):
             raise ExpotionError(f"Rate each of the {len(AXES)} questions from {WORST} to {BEST}; then go on.")
-        number = self._first + self.done // len(self.takes)
-        self.ratings.append(
-            Rating(self.listener, number, self.takes[now], self._codes[now], tuple(int(score) for score in scores))
-        )
+        number = self._first_round + self.done // len(self.takes)
+        self.ratings.append(Rating(self.listener, number, self.takes[current], self._codes[current], given))
 
 
 def save_ratings(path: str | os.PathLike[str], ratings: Iterable[Rating]) -> Path:
-    """Add ratings to a table, comma-separated with a head line; the rows that it has stay.
+    """Append ratings to a comma-separated table with a header, and make the table if it does not exist.
+
+    Args:
+        path: the table.
+        ratings: to append.
+
+    Returns:
+        The path written.
 
     Raises:
-        ExpotionError: the file is no such table, or cannot be written.
+        ExpotionError: the file is not a table of ratings, or cannot be written.
     """
     path = Path(path).expanduser()
     rows = [*(read_ratings(path) if path.exists() else []), *ratings]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    table.writerows([r.listener, r.round, r.take, r.codes, *r.scores] for r in rows)
-    with writing(path, overwrite=True) as temporary:
+    table.writerows([row.listener, row.round, row.take, row.codes, *row.scores] for row in rows)
+    with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
     return path
 
 
 def read_ratings(path: str | os.PathLike[str]) -> list[Rating]:
-    """Read a table that `save_ratings` wrote. Tables of several listeners are simply added: `read(a) + read(b)`.
+    """Read a table that `save_ratings` wrote. To join the tables of several listeners: `read(a) + read(b)`.
+
+    Args:
+        path: the table.
 
     Raises:
-        ExpotionError: the file cannot be read, or holds something else.
+        ExpotionError: the file cannot be read, or is not a table of ratings.
     """
     try:
-        head, *rows = csv.reader(Path(path).expanduser().read_text(encoding="utf-8").splitlines())
-        if tuple(head) != COLUMNS:
+        header, *rows = csv.reader(Path(path).expanduser().read_text(encoding="utf-8").splitlines())
+        if tuple(header) != COLUMNS:
             raise ValueError
-        return [Rating(row[0], int(row[1]), row[2], row[3], _scores(row[4:])) for row in rows]
+        return [Rating(row[0], int(row[1]), row[2], row[3], _parse_scores(row[4:])) for row in rows]
     except OSError as error:
         raise ExpotionError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, IndexError, csv.Error) as error:
-        raise ExpotionError(f"{path} is no table of ratings; name one that the studio wrote, or a new file.") from error
+        raise ExpotionError(
+            f"{path} is not a table of ratings; name one that the studio wrote, or a new file."
+        ) from error
 
 
-def _scores(cells: Sequence[str]) -> tuple[int, ...]:
+def _parse_scores(cells: Sequence[str]) -> tuple[int, ...]:
     scores = tuple(map(int, cells))
     if len(scores) != len(AXES) or not all(WORST <= score <= BEST for score in scores):
         raise ValueError
     return scores
 
 
-def summary(ratings: Sequence[Rating]) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Mean opinion scores.
+def summarise_ratings(ratings: Sequence[Rating]) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Compute mean opinion scores with 95 % bootstrap intervals over the ratings.
+
+    Args:
+        ratings: of any number of takes and listeners.
 
     Returns:
-        take -> axis -> (mean, low, high); low and high are a 95 % bootstrap interval over its ratings, which is too
-        narrow where one listener gave most of them.
+        take -> axis -> (mean, low, high). Where one listener gave most of the ratings, the interval is too narrow.
     """
-    told = {}
+    summary = {}
     for take in dict.fromkeys(rating.take for rating in ratings):
         scores = np.array([rating.scores for rating in ratings if rating.take == take], float)
-        told[take] = {
+        summary[take] = {
             axis: (float(column.mean()), *bootstrap_interval(column))
             for axis, column in zip(AXES, scores.T, strict=True)
         }
-    return told
+    return summary
 
 
-def compare(ratings: Sequence[Rating], a: str, b: str) -> dict[str, tuple[float, float, int]]:
-    """How much better one take was rated than another by the same listener in the same round.
+def compare_ratings(ratings: Sequence[Rating], a: str, b: str) -> dict[str, tuple[float, float, int]]:
+    """Compare two takes by their differences within the same listener and round.
 
-    Of several listeners, each counts once, with the mean over that listener's rounds: thirty rounds of one person are
-    about that person. Of a single listener, each round counts.
+    With several listeners, the mean difference of each listener is one observation: many rounds of one person say
+    much about that person, and little about others. With a single listener, each round is one observation.
+
+    Args:
+        ratings: of any number of takes and listeners.
+        a: name of a take.
+        b: name of another take.
 
     Returns:
-        axis -> (mean difference a - b, two-sided p by flipping the signs of differences, how many there are)
+        axis -> (mean difference a - b, two-sided p of a sign-flip permutation test, number of observations).
 
     Raises:
-        ExpotionError: no round holds both.
+        ExpotionError: no listener rated both in the same round.
 
     Example:
-        >>> said = [Rating("me", n, take, "", (score,) * 5) for n in range(8) for take, score in (("a", 4), ("b", 2))]
-        >>> difference, p, rounds = compare(said, "a", "b")["musicality"]
+        >>> scores = [("a", 4), ("b", 2)]
+        >>> ratings = [Rating("me", n, take, "", (score,) * 5) for n in range(8) for take, score in scores]
+        >>> difference, p, rounds = compare_ratings(ratings, "a", "b")["musicality"]
         >>> difference, round(p, 2), rounds
         (2.0, 0.01, 8)
     """
     scores = {(rating.listener, rating.round, rating.take): np.array(rating.scores, float) for rating in ratings}
-    apart: dict[str, list[np.ndarray]] = {}
-    for who, number in dict.fromkeys((rating.listener, rating.round) for rating in ratings):
-        if {(who, number, a), (who, number, b)} <= scores.keys():
-            apart.setdefault(who, []).append(scores[who, number, a] - scores[who, number, b])
-    if not apart:
+    differences: dict[str, list[np.ndarray]] = {}
+    for listener, number in dict.fromkeys((rating.listener, rating.round) for rating in ratings):
+        if {(listener, number, a), (listener, number, b)} <= scores.keys():
+            difference = scores[listener, number, a] - scores[listener, number, b]
+            differences.setdefault(listener, []).append(difference)
+    if not differences:
         raise ExpotionError(f"No round holds both {a} and {b}.")
-    each = [np.mean(rounds, axis=0) for rounds in apart.values()] if len(apart) > 1 else next(iter(apart.values()))
-    told = {}
-    for axis, column in zip(AXES, np.transpose(each), strict=True):
+    if len(differences) > 1:
+        observations = [np.mean(rounds, axis=0) for rounds in differences.values()]
+    else:
+        observations = next(iter(differences.values()))
+    result = {}
+    for axis, column in zip(AXES, np.transpose(observations), strict=True):
         one_sided = min(paired_permutation_test(column), paired_permutation_test(-column))
-        told[axis] = (float(column.mean()), min(1.0, 2 * one_sided), len(each))
-    return told
+        result[axis] = (float(column.mean()), min(1.0, 2 * one_sided), len(observations))
+    return result

@@ -1,93 +1,113 @@
-"""The six cards of the studio: what can be chosen and pressed. What pressing does is in `widgets.Studio`."""
+"""The cards of the studio: what can be chosen and pressed. `page.Studio` connects them to a `Session`."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
-from ..controls.steering import GROUPS, MOST_WEIGHT, Steering, beats_curve, group_of
+from ..controls.steering import GROUPS, MAX_WEIGHT, Steering, beats_curve, group_of
 from ..musicgen.settings import Settings
 from ..synthetic.styles import STYLES
-from .blind_test import AXES, BEST, MOST_ROUNDS, WORST, Rating, compare, summary
 from .browser import Curve, Recorder, Sound, Timeline
-from .session import PROMPTS, Kept
-from .sources import GESTURES, LONGEST_S, SHORTEST_S
+from .live_generation import Progress
+from .session import PROMPTS
+from .sources import GESTURES, MAX_GESTURE_S, MIN_GESTURE_S
+from .takes import StudioTake
+from .widgets import FIT, LABELLED, WIDE, hint, slider, tabs, text_field, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..controls.channels import Controls
 
-FITTING = ipw.Layout(width="auto", align_self="flex-start")
-WIDE = ipw.Layout(width="98%")
-NARROW = {"description_width": "120px"}
-CHANNELS = ("pulse", "motion_energy", "head_pitch", "shoulders_x", "smile")
+CURVE_CHANNELS = ("pulse", "motion_energy", "head_pitch", "shoulders_x", "smile")
+"""Channels that can be drawn."""
 METERS = ("pulse", "motion_energy", "head_pitch", "head_roll", "shoulders_x", "smile", "brows_up", "jaw_open")
-SILENCE = "silence"
-NOBODY_ELSE = "the person in the picture"
+"""Channels that are shown as bars under the timeline."""
+SILENCE, CLICKS, BAND = "silence", "clicks", "the band: "
+"""The choices of what to move to while being recorded; the name of a style follows `BAND`."""
+SAME_PERSON = "the person in the picture"
+_NEVER_NEGATIVE = ("pulse", "motion_energy", "smile")
 
 
 class SourcePanel(ipw.VBox):
-    """Who moves: record, upload, a path, the bundled clip, or a drawn gesture."""
+    """The card for the source: a recording, an upload, a path, the bundled clip, or a drawn gesture.
+
+    Args:
+        folder: the folder of recordings.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.recorder = Recorder(folder)
-        self.folder = _text(str(folder), description="keep it in", style=NARROW, layout=WIDE)
-        self.performer = _text("me", description="who", style=NARROW)
-        self.title = _text("take", description="called", style=NARROW)
-        self.caption = _text("", description="caption", placeholder="what the music is like", style=NARROW, layout=WIDE)
-        self.backing = ipw.Dropdown(
-            options=[SILENCE, "clicks", *(f"the band: {style}" for style in STYLES)],
-            description="move to", style=NARROW,
-        )  # fmt: skip
-        self.bpm = ipw.BoundedIntText(100, 30, 240, description="clicks a minute", style=NARROW)
-        self.path = _text(
-            "", placeholder="a path on this machine, for example me.mp4", description="video", style=NARROW,
-            layout=ipw.Layout(width="70%"),
-        )  # fmt: skip
-        self.path_button = ipw.Button(description="Open")
-        self.clip_button = ipw.Button(description="Use the bundled clip", layout=FITTING)
-        self.gesture = Curve(150, duration_s=6.0, label="your gesture")
-        self.movement = ipw.Dropdown(options=list(GESTURES), description="movement", style=NARROW)
-        self.length = ipw.BoundedFloatText(
-            6.0, min=SHORTEST_S, max=LONGEST_S, step=1.0, description="seconds", style=NARROW
-        )
-        self.gesture_button = ipw.Button(description="Use this gesture", layout=FITTING)
-        self.folder.observe(lambda change: setattr(self.recorder, "folder", Path(change.new)), "value")
-        self.length.observe(lambda change: self.gesture.over(change.new), "value")
-        self.bpm.layout.display = "none"
-        camera = ipw.VBox([
-            ipw.HBox([self.backing, self.bpm]), self.recorder, ipw.HBox([self.performer, self.title]), self.caption,
-            self.folder,
-            _hint("It stays in this folder (uploads in .uploads there), on the machine that runs this notebook. Film "
-                  "nobody who has not agreed."),
-        ])  # fmt: skip
-        file = ipw.VBox([
-            ipw.HBox([self.path, self.path_button]), self.clip_button,
-            _hint("Face and shoulders in the picture, light from the front, one person."),
-        ])  # fmt: skip
-        gesture = ipw.VBox([ipw.HBox([self.movement, self.length]), self.gesture, self.gesture_button])
-        self.people = ipw.Dropdown(options=[], description="who moves", style=NARROW)
+        pages = {
+            "Camera or upload": self._camera_page(folder),
+            "File or clip": self._file_page(),
+            "Draw a gesture": self._gesture_page(),
+        }
+        self.people = ipw.Dropdown(options=[], description="person", style=LABELLED)
         self.people.layout.display = "none"
-        pages = _tabs({"Camera or upload": camera, "File or clip": file, "Draw a gesture": gesture})
-        super().__init__([_title(1, "Source"), pages, self.people])
+        super().__init__([title(1, "Source"), tabs(pages), self.people])
         self.add_class("el-card")
+
+    def _camera_page(self, folder: Path) -> ipw.VBox:
+        backings = [SILENCE, CLICKS, *(f"{BAND}{style}" for style in STYLES)]
+        self.recorder = Recorder(folder)
+        self.backing = ipw.Dropdown(options=backings, description="move to", style=LABELLED)
+        self.bpm = ipw.BoundedIntText(100, 30, 240, description="clicks per minute", style=LABELLED)
+        self.bpm.layout.display = "none"
+        self.performer = text_field("me", description="performer")
+        self.title = text_field("take", description="name")
+        self.caption = text_field("", description="caption", placeholder="what the music is like", layout=WIDE)
+        self.folder = text_field(str(folder), description="save in", layout=WIDE)
+        self.folder.observe(lambda change: setattr(self.recorder, "folder", Path(change.new)), "value")
+        note = hint(
+            "Files stay in this folder (uploads in .uploads there), on the machine that runs this notebook. "
+            "Record only people who have agreed."
+        )
+        backing, names = ipw.HBox([self.backing, self.bpm]), ipw.HBox([self.performer, self.title])
+        return ipw.VBox([backing, self.recorder, names, self.caption, self.folder, note])
+
+    def _file_page(self) -> ipw.VBox:
+        placeholder = "a path on this machine, for example me.mp4"
+        self.path = text_field("", placeholder=placeholder, description="video", layout=ipw.Layout(width="70%"))
+        self.path_button = ipw.Button(description="Open")
+        self.clip_button = ipw.Button(description="Use the bundled clip", layout=FIT)
+        note = hint("One person, with face and shoulders in the picture and light from the front.")
+        return ipw.VBox([ipw.HBox([self.path, self.path_button]), self.clip_button, note])
+
+    def _gesture_page(self) -> ipw.VBox:
+        self.movement = ipw.Dropdown(options=list(GESTURES), description="movement", style=LABELLED)
+        self.length = ipw.BoundedFloatText(
+            6.0, min=MIN_GESTURE_S, max=MAX_GESTURE_S, step=1.0, description="seconds", style=LABELLED
+        )
+        self.gesture = Curve(150, duration_s=6.0, label="your gesture")
+        self.gesture_button = ipw.Button(description="Use this gesture", layout=FIT)
+        self.length.observe(lambda change: self.gesture.reset(change.new), "value")
+        return ipw.VBox([ipw.HBox([self.movement, self.length]), self.gesture, self.gesture_button])
 
 
 class SeePanel(ipw.VBox):
-    """What is seen of them: controls, later with the music's beats, onsets and spectrogram, under one moving cursor."""
+    """The card for the controls, and later for the onsets, beats and spectrogram of a take, with a moving cursor."""
 
     def __init__(self) -> None:
         self.timeline = Timeline()
-        self.facts = ipw.HTML("<p class='el-hint'>Choose somebody above; what is seen of them appears here.</p>")
-        super().__init__([_title(4, "See"), self.facts, self.timeline])
+        self.facts = ipw.HTML("<p class='el-hint'>Choose a source above; its controls appear here.</p>")
+        super().__init__([title(4, "See"), self.facts, self.timeline])
         self.add_class("el-card")
 
     def show(self, facts: str, figure: Figure, alt: str, controls: Controls) -> None:
-        """Show a figure of somebody's controls (and close it), and a line about it."""
+        """Show a figure with a line of text, and close the figure.
+
+        Args:
+            facts: the line of text.
+            figure: see `Timeline.show`.
+            alt: a description of the figure.
+            controls: values of the meters.
+        """
         import matplotlib.pyplot as plt
 
         self.facts.value = f"<p>{html.escape(facts)}</p>"
@@ -98,118 +118,135 @@ class SeePanel(ipw.VBox):
 
 
 class SteerPanel(ipw.VBox):
-    """The prompt, the knobs, the weights of groups, a curve by hand, somebody else's movements."""
+    """The card for the prompt, the settings, the weights, a drawn curve, and whom the music follows."""
 
     def __init__(self) -> None:
-        known = Settings()
-        self.prompt = _text(PROMPTS[0], description="prompt", style=NARROW, layout=WIDE)
+        self.prompt = text_field(PROMPTS[0], description="prompt", layout=WIDE)
         self.examples = ipw.Dropdown(
             options=[("choose an example", ""), *zip(PROMPTS, PROMPTS, strict=True)],
             description="or one of these",
-            style=NARROW,
+            style=LABELLED,
             layout=WIDE,
         )
-        self.guidance = _slider("words count", known.guidance, 0, 10, 0.5)
-        self.visual_guidance = _slider("movement counts", known.visual_guidance, 0, 10, 0.5)
-        self.temperature = _slider("temperature", known.temperature, 0.1, 2, 0.05)
-        self.top_k = ipw.BoundedIntText(known.top_k, 1, 100_000, description="top-k", style=NARROW)
-        self.seed = ipw.BoundedIntText(0, 0, 2**32 - 1, description="seed", style=NARROW)
-        self.weights = {group: _slider(group, 1.0, 0, MOST_WEIGHT, 0.1) for group in GROUPS}
-        self.mutes = {
-            group: ipw.Checkbox(False, description=f"mute {group}", indent=False, layout=ipw.Layout(width="150px"))
-            for group in GROUPS
-        }
-        self.alone = ipw.Dropdown(options=[""], description="one channel", style=NARROW)
-        self.alone_weight = _slider("its weight", 1.0, 0, MOST_WEIGHT, 0.1)
-        self.alone_said = ipw.HTML()
-        self.channel = ipw.Dropdown(options=CHANNELS, description="channel", style=NARROW)
-        self.bpm = ipw.BoundedIntText(100, 30, 240, description="beats a minute", style=NARROW)
-        self.bpm_button = ipw.Button(description="Draw beats")
-        self.curve = Curve(250, label="pulse")
-        self.listens = ipw.Dropdown(options=[NOBODY_ELSE], description="listens to", style=NARROW, layout=WIDE)
-        self.stranger_button = ipw.Button(description="Invite a stranger", layout=FITTING)
-        self.examples.observe(self._take_example, "value")
-        self.bpm_button.on_click(lambda _: self._draw_beats())
-        self.channel.observe(self._turn_to, "value")
-        self.alone.observe(self._turn_to_weight, "value")
-        self.alone_weight.observe(self._weigh, "value")
-        self._alone: dict[str, float] = {}  # weights of single channels
+        self.examples.observe(self._use_example, "value")
         self._controls: Controls | None = None
-        self._put_by: dict[str, list[float]] = {}  # curves of channels that are not shown
-        super().__init__([_title(2, "Steer"), self.prompt, self.examples, self._tabs()])
+        self._channel_weights: dict[str, float] = {}
+        self._other_curves: dict[str, list[float]] = {}  # of channels that are not shown
+        pages = {
+            "Knobs": self._knobs_page(),
+            "Weights": self._weights_page(),
+            "Draw a curve": self._curve_page(),
+            "Swap the person": self._person_page(),
+        }
+        super().__init__([title(2, "Steer"), self.prompt, self.examples, tabs(pages)])
         self.add_class("el-card")
 
-    def _tabs(self) -> ipw.Tab:
-        knobs = ipw.VBox([
-            ipw.HBox([self.guidance, self.visual_guidance]), ipw.HBox([self.temperature, self.top_k]), self.seed,
-            _hint("Turn one at a time and keep the seed: then you hear what that one did."),
-        ])  # fmt: skip
-        rows = [ipw.HBox([self.weights[group], self.mutes[group]]) for group in GROUPS]
-        weights = ipw.VBox([
-            *rows, _hint("1 is as seen, 2 twice as large; a muted group is not seen at all."),
-            ipw.HBox([self.alone, self.alone_weight]), self.alone_said,
-        ])  # fmt: skip
-        curve = ipw.VBox([
-            ipw.HBox([self.channel, self.bpm, self.bpm_button]), self.curve,
-            _hint("Grey: the person's own. What you draw replaces it; a flat line changes nothing."),
-        ])  # fmt: skip
-        other = ipw.VBox([
-            self.listens, self.stranger_button,
-            _hint("The music then follows somebody else, and the picture stays: does it still fit?"),
-        ])  # fmt: skip
-        return _tabs({"Knobs": knobs, "Weights": weights, "Draw a curve": curve, "Swap the person": other})
+    def _knobs_page(self) -> ipw.VBox:
+        default = Settings()
+        self.guidance = slider("text guidance", default.guidance, 0, 10, 0.5)
+        self.visual_guidance = slider("visual guidance", default.visual_guidance, 0, 10, 0.5)
+        self.temperature = slider("temperature", default.temperature, 0.1, 2, 0.05)
+        self.top_k = ipw.BoundedIntText(default.top_k, 1, 100_000, description="top-k", style=LABELLED)
+        self.seed = ipw.BoundedIntText(0, 0, 2**32 - 1, description="seed", style=LABELLED)
+        guidance = ipw.HBox([self.guidance, self.visual_guidance])
+        sampling = ipw.HBox([self.temperature, self.top_k])
+        note = hint("Change one at a time and keep the seed, to hear what that one does.")
+        return ipw.VBox([guidance, sampling, self.seed, note])
 
-    def _take_example(self, change: Any) -> None:
+    def _weights_page(self) -> ipw.VBox:
+        mute_layout = ipw.Layout(width="150px")
+        self.weights = {group: slider(group, 1.0, 0, MAX_WEIGHT, 0.1) for group in GROUPS}
+        self.mutes = {
+            group: ipw.Checkbox(False, description=f"mute {group}", indent=False, layout=mute_layout)
+            for group in GROUPS
+        }
+        self.weighted_channel = ipw.Dropdown(options=[""], description="one channel", style=LABELLED)
+        self.channel_weight = slider("its weight", 1.0, 0, MAX_WEIGHT, 0.1)
+        self.channel_weights = ipw.HTML()
+        self.weighted_channel.observe(self._show_channel_weight, "value")
+        self.channel_weight.observe(self._set_channel_weight, "value")
+        rows = [ipw.HBox([self.weights[group], self.mutes[group]]) for group in GROUPS]
+        note = hint("1 changes nothing, 2 doubles the movement; the model does not see a muted group.")
+        one_channel = ipw.HBox([self.weighted_channel, self.channel_weight])
+        return ipw.VBox([*rows, note, one_channel, self.channel_weights])
+
+    def _curve_page(self) -> ipw.VBox:
+        self.channel = ipw.Dropdown(options=CURVE_CHANNELS, description="channel", style=LABELLED)
+        self.bpm = ipw.BoundedIntText(100, 30, 240, description="beats per minute", style=LABELLED)
+        self.bpm_button = ipw.Button(description="Draw beats")
+        self.curve = Curve(250, label="pulse")
+        self.channel.observe(self._switch_channel, "value")
+        self.bpm_button.on_click(lambda _: self._draw_beats())
+        note = hint("Grey: the person's own. What you draw replaces it; a flat line changes nothing.")
+        return ipw.VBox([ipw.HBox([self.channel, self.bpm, self.bpm_button]), self.curve, note])
+
+    def _person_page(self) -> ipw.VBox:
+        self.follows = ipw.Dropdown(options=[SAME_PERSON], description="music follows", style=LABELLED, layout=WIDE)
+        self.stranger_button = ipw.Button(description="Invite a stranger", layout=FIT)
+        note = hint("The music then follows somebody else, and the picture stays: does it still fit?")
+        return ipw.VBox([self.follows, self.stranger_button, note])
+
+    def _use_example(self, change: Any) -> None:
         if change.new:
             self.prompt.value = change.new
 
     def _draw_beats(self) -> None:
         self.curve.values = beats_curve(self.bpm.value, self.curve.duration_s, len(self.curve.values))
 
-    def _turn_to_weight(self, change: Any) -> None:
-        """Show the weight of one channel."""
-        self.alone_weight.value = self._alone.get(change.new, 1.0)
+    def _show_channel_weight(self, change: Any) -> None:
+        self.channel_weight.value = self._channel_weights.get(change.new, 1.0)
 
-    def _weigh(self, change: Any) -> None:
-        """Weigh one channel, on top of its group; 0 mutes it."""
-        if self.alone.value:
-            rest = {name: weight for name, weight in self._alone.items() if name != self.alone.value}
-            self._alone = rest if change.new == 1.0 else rest | {self.alone.value: change.new}
-        said = ", ".join(f"{name} {weight:.1f}" for name, weight in self._alone.items())
-        self.alone_said.value = f"<p class='el-hint'>{html.escape(f'Weighed alone: {said}.' if said else '')}</p>"
+    def _set_channel_weight(self, change: Any) -> None:
+        """Keep the weight of the chosen channel, unless it is 1, and list all of them."""
+        if channel := self.weighted_channel.value:
+            others = {name: weight for name, weight in self._channel_weights.items() if name != channel}
+            self._channel_weights = others if change.new == 1.0 else others | {channel: change.new}
+        weights = ", ".join(f"{name} {weight:.1f}" for name, weight in self._channel_weights.items())
+        text = html.escape(f"Weights of channels: {weights}.") if weights else ""
+        self.channel_weights.value = f"<p class='el-hint'>{text}</p>"
 
-    def _turn_to(self, change: Any) -> None:
-        """Put one channel's curve by, and take up another's."""
-        put_by = self._put_by | ({change.old: list(self.curve.values)} if self.curve.drawn else {})
-        values = put_by.pop(change.new, None)
+    def _switch_channel(self, change: Any) -> None:
+        """Keep the curve of the channel shown so far, and show the curve of another."""
+        curves = self._other_curves | ({change.old: list(self.curve.values)} if self.curve.is_drawn else {})
+        values = curves.pop(change.new, None)
         self.reset_curve(self._controls)
-        self._put_by = put_by
+        self._other_curves = curves
         if values is not None:
             self.curve.values = values
 
     def reset_curve(self, controls: Controls | None) -> None:
-        """Begin all curves anew, over somebody's controls."""
-        self._controls, self._put_by, channel = controls, {}, self.channel.value
+        """Remove all drawn curves, and show the person's own values in grey.
+
+        Args:
+            controls: of the person; None keeps the length of the curve.
+        """
+        channel = self.channel.value
+        self._controls, self._other_curves = controls, {}
         self.curve.label = channel.replace("_", " ")
-        self.curve.low = 0.0 if channel in ("pulse", "motion_energy", "smile") else -1.0
+        self.curve.low = 0.0 if channel in _NEVER_NEGATIVE else -1.0
         if controls is not None:
-            self.alone.options = ["", *(name for name in controls.channels if group_of(name))]
-            self.curve.over(len(controls.values) / controls.frame_rate, controls[channel][::2].round(3).tolist())
+            self.weighted_channel.options = ["", *(name for name in controls.channels if group_of(name))]
+            own_values = controls[channel][::2].round(3).tolist()
+            self.curve.reset(len(controls.values) / controls.frame_rate, own_values)
 
     def settings(self) -> Settings:
-        """The knobs as they stand."""
+        """Return the settings that the knobs show."""
         names = ("seed", "guidance", "visual_guidance", "temperature", "top_k")
         return Settings(**{name: getattr(self, name).value for name in names})
 
     def steering(self) -> Steering:
-        """Weights and curve as they stand."""
+        """Return the weights and drawn curves."""
         weights = {group: 0.0 if self.mutes[group].value else self.weights[group].value for group in GROUPS}
-        steering = Steering(weights, self._alone, self._put_by)
-        return steering.draw(self.channel.value, self.curve.values) if self.curve.drawn else steering
+        steering = Steering(weights, self._channel_weights, self._other_curves)
+        return steering.draw(self.channel.value, self.curve.values) if self.curve.is_drawn else steering
 
 
 class ListenPanel(ipw.VBox):
-    """Generate, cancel, how long it takes, and the sound."""
+    """The card to generate, cancel and hear music, with the progress.
+
+    Args:
+        status: the studio's line of text.
+    """
 
     def __init__(self, status: ipw.HTML) -> None:
         self.button = ipw.Button(description="Generate", button_style="primary")
@@ -218,149 +255,56 @@ class ListenPanel(ipw.VBox):
         self.left = ipw.HTML("")
         self.sound = Sound()
         row = ipw.HBox([self.button, self.cancel, self.bar, self.left])
-        super().__init__([_title(3, "Listen"), row, status, self.sound])
+        super().__init__([title(3, "Listen"), row, status, self.sound])
         self.add_class("el-card")
+
+    @contextmanager
+    def streaming(self, duration_s: float) -> Iterator[None]:
+        """Show that music is being made, and end the stream of sound on exit, also after an error.
+
+        Args:
+            duration_s: length of the music, seconds.
+        """
+        self.bar.value, self.left.value = 0.0, "preparing"
+        self.sound.start(duration_s)
+        try:
+            yield
+        finally:
+            self.sound.end()
+            self.left.value = ""
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how much of the music is made."""
+        self.bar.value = progress.done_s / progress.total_s
+        self.left.value = str(progress)
 
 
 class TakesPanel(ipw.VBox):
-    """What was made: compare two at matched loudness, export one, make an exported one anew."""
+    """The card for takes: compare two at equal loudness, export one, rebuild an exported one."""
 
     def __init__(self) -> None:
-        self.a = ipw.Dropdown(options=[], description="A", style=NARROW, layout=WIDE)
-        self.b = ipw.Dropdown(options=[], description="B", style=NARROW, layout=WIDE)
-        self._proposed: int | None = None  # as B
-        self.compare = ipw.Button(description="Compare A and B", layout=FITTING)
-        self.stem = _text("out/my_take", description="save A as", style=NARROW, layout=ipw.Layout(width="60%"))
+        stem_layout = ipw.Layout(width="60%")
+        self.a = ipw.Dropdown(options=[], description="A", style=LABELLED, layout=WIDE)
+        self.b = ipw.Dropdown(options=[], description="B", style=LABELLED, layout=WIDE)
+        self._default_b: int | None = None
+        self.compare = ipw.Button(description="Compare A and B", layout=FIT)
+        self.stem = text_field("out/my_take", description="save A as", layout=stem_layout)
         self.overwrite = ipw.Checkbox(False, description="replace", indent=False, layout=ipw.Layout(width="90px"))
-        self.export = ipw.Button(description="Export", layout=FITTING)
-        self.recipe = _text("out/my_take.json", description="settings", style=NARROW, layout=ipw.Layout(width="60%"))
-        self.rebuild = ipw.Button(description="Make it anew", layout=FITTING)
-        super().__init__([
-            _title(5, "Takes"), self.a, self.b,
-            ipw.HBox([self.compare, _hint("Switch under Listen while it plays. Equally loud: louder sounds better.")]),
-            ipw.HBox([self.stem, self.overwrite, self.export]), ipw.HBox([self.recipe, self.rebuild]),
-        ])  # fmt: skip
+        self.export = ipw.Button(description="Export", layout=FIT)
+        self.recipe = text_field("out/my_take.json", description="settings", layout=stem_layout)
+        self.rebuild = ipw.Button(description="Rebuild", layout=FIT)
+        note = hint("Switch under Listen while it plays. Both are equally loud, because louder music seems better.")
+        compare, export = ipw.HBox([self.compare, note]), ipw.HBox([self.stem, self.overwrite, self.export])
+        rebuild = ipw.HBox([self.recipe, self.rebuild])
+        super().__init__([title(5, "Takes"), self.a, self.b, compare, export, rebuild])
         self.add_class("el-card")
 
-    def list(self, takes: list[Kept]) -> None:
-        """Show these takes; the newest becomes A, and the one before it B unless somebody chose another B."""
-        options, chosen = [(take.name, index) for index, take in enumerate(takes)], self.b.value
-        reference = chosen if chosen != self._proposed else None
+    def list_takes(self, takes: Sequence[StudioTake]) -> None:
+        """Offer these takes. The newest becomes A, and the one before it B, unless the user chose another B."""
+        options = [(take.name, index) for index, take in enumerate(takes)]
+        chosen_b = self.b.value if self.b.value != self._default_b else None
         self.a.options = self.b.options = options
         if options:
-            self._proposed = max(0, len(options) - 2)
-            self.a.value, self.b.value = len(options) - 1, self._proposed if reference is None else reference
-
-
-class ListeningPanel(ipw.VBox):
-    """A blind test: takes in a random order, five questions, a table of answers."""
-
-    def __init__(self) -> None:
-        self.which = ipw.SelectMultiple(options=[], description="takes", style=NARROW, layout=WIDE, rows=4)
-        self.listener = _text("me", description="who listens", style=NARROW)
-        self.rounds = ipw.BoundedIntText(3, 1, MOST_ROUNDS, description="rounds", style=NARROW)
-        self.place = _text("out/listening.csv", description="keep it in", style=NARROW, layout=WIDE)
-        self.begin = ipw.Button(description="Begin a blind test", layout=FITTING)
-        self.asked = ipw.HTML()
-        self.again = ipw.Button(description="Hear it again", layout=FITTING)
-        self.answers = {
-            axis: ipw.ToggleButtons(
-                options=list(range(WORST, BEST + 1)),
-                value=None,
-                description=axis,
-                style={"description_width": "240px"},
-                tooltips=[f"{axis}: {score} of {BEST}" for score in range(WORST, BEST + 1)],
-            )
-            for axis in AXES
-        }
-        self.next = ipw.Button(description="Keep and go on", layout=FITTING)
-        self.stop = ipw.Button(description="End the test", layout=FITTING)
-        self.result = ipw.HTML()
-        self.questions = ipw.VBox([
-            self.asked, *self.answers.values(), _hint(f"{WORST} is worst, {BEST} is best. There is no way back."),
-            ipw.HBox([self.again, self.next, self.stop]),
-        ])  # fmt: skip
-        self.questions.layout.display = "none"
-        super().__init__([
-            _title(6, "Listen blind"), self.which, ipw.HBox([self.listener, self.rounds]), self.place, self.begin,
-            self.questions, self.result,
-        ])  # fmt: skip
-        self.add_class("el-card")
-        self.add_class("el-blind")
-
-    def list(self, takes: list[Kept]) -> None:
-        """Offer these takes; the last two are chosen."""
-        self.which.options = [(take.name, index) for index, take in enumerate(takes)]
-        self.which.value = tuple(range(len(takes)))[-2:]
-
-    def ask(self, number: int, total: int) -> None:
-        """Ask about one more take."""
-        self.result.value = ""
-        self.asked.value = f"<p role='status'>Number {number} of {total}. What you hear:</p>"
-        for answer in self.answers.values():
-            answer.value = None
-        self.questions.layout.display = ""
-
-    def scores(self) -> list[int | None]:
-        """What is chosen."""
-        return [answer.value for answer in self.answers.values()]
-
-    def tell(self, ratings: list[Rating]) -> None:
-        """End the questions, and say what the answers say."""
-        self.questions.layout.display = "none"
-        self.result.value = ratings_table(ratings)
-
-
-def ratings_table(ratings: list[Rating]) -> str:
-    """Mean scores, with 95 % intervals where there are several, and of two takes their difference: an HTML table."""
-    means = dict(sorted(summary(ratings).items()))
-    first, *others = means
-    apart = compare(ratings, first, others[0]) if len(others) == 1 else None
-    cell = "{:.2f} ({:.2f} to {:.2f})" if len(ratings) > len(means) else "{:.0f}"
-    rows = []
-    for axis in AXES:
-        cells = [cell.format(*means[take][axis]) for take in means]
-        if apart:
-            cells += [f"{apart[axis][0]:+.2f}", f"{apart[axis][1]:.3f}"]
-        rows.append("".join([f"<th scope='row'>{axis}</th>", *(f"<td>{cell}</td>" for cell in cells)]))
-    head = ["", *means, *(["first less second", "p"] if apart else [])]
-    names = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    said = f"Ratings: {len(ratings)}, all by one listener."
-    if apart:
-        said += f" In brackets are 95 % intervals. Pairs: {apart[AXES[0]][2]}; p is two-sided."
-    return (
-        f"<table class='el-scores'><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
-        f"<p class='el-hint'>{said}</p>"
-    )
-
-
-def _text(value: str = "", **options: object) -> ipw.Text:
-    """A field whose text goes to Python when one leaves it.
-
-    Letter by letter, a button that is pressed next would overtake the last of them: ipywidgets holds back new values
-    until Python has dealt with those before, but no clicks.
-    """
-    return ipw.Text(value, continuous_update=False, **options)
-
-
-def _slider(name: str, value: float, low: float, high: float, step: float) -> ipw.FloatSlider:
-    return ipw.FloatSlider(
-        value, min=low, max=high, step=step, description=name, style=NARROW, continuous_update=False,
-        layout=ipw.Layout(width="400px"), readout_format=".2f" if step < 0.1 else ".1f",
-    )  # fmt: skip
-
-
-def _title(number: int, text: str) -> ipw.HTML:
-    return ipw.HTML(f"<h3><span class='el-step' aria-hidden='true'>{number}</span>{text}</h3>")
-
-
-def _hint(text: str) -> ipw.HTML:
-    return ipw.HTML(f"<p class='el-hint'>{text}</p>")
-
-
-def _tabs(pages: dict[str, ipw.Widget]) -> ipw.Tab:
-    tab = ipw.Tab(list(pages.values()))
-    for index, name in enumerate(pages):
-        tab.set_title(index, name)  # ipywidgets 7 has no `titles`
-    return tab
+            self._default_b = max(0, len(options) - 2)
+            self.a.value = len(options) - 1
+            self.b.value = self._default_b if chosen_b is None else chosen_b

@@ -1,4 +1,4 @@
-"""The studio in the browser, without knowing about notebooks: what `expotion-lite studio` starts."""
+"""The studio as a page of its own in the browser: what `expotion-lite studio` starts."""
 
 from __future__ import annotations
 
@@ -13,25 +13,31 @@ from pathlib import Path
 
 from ..errors import ExpotionError
 
-ADDRESS = "127.0.0.1"  # nobody else's computer reaches it
-# Voila's page asks a server elsewhere for icons, which the studio does without: browsers load nothing from elsewhere.
+ADDRESS = "127.0.0.1"
+"""The address of the page; no other computer reaches it."""
 POLICY = (
     f"default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; connect-src 'self' blob: data: ws://{ADDRESS}:*"
 )
+"""Content security policy: a browser loads nothing from elsewhere, such as the icons that Voila's page asks for."""
 SETTINGS = {"Voila": {"tornado_settings": {"headers": {"Content-Security-Policy": POLICY}}}}
 INTRODUCTION = """# The studio
 
-When this page is closed or loaded anew, takes that were not exported are gone; recordings stay. To end, press Ctrl+C in
+Closing or reloading this page deletes takes that were not exported; recordings stay. To end the studio, press Ctrl+C in
 the terminal."""
 
 
 def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
-    """A notebook, as JSON text, whose one cell opens the studio. folder: for recordings, an absolute path.
+    """Return a notebook with the studio, as JSON text.
 
-    The kernel works where the command was called, so that exports and relative paths mean what they do there.
+    Its kernel works in the current folder, so that relative paths mean the same as on the command line.
+
+    Args:
+        folder: absolute path of the folder of recordings.
+        model: see `expotion_lite.generate`.
+        adapter: see `expotion_lite.generate`.
     """
     code = (
-        f"import os\n\nfrom expotion_lite.studio.page import Studio\n\nos.chdir({os.getcwd()!r})\n"
+        f"import os\n\nfrom expotion_lite.studio import Studio\n\nos.chdir({os.getcwd()!r})\n"
         f"Studio({str(folder)!r}, model={model!r}, adapter={adapter!r})"
     )
     cells = [
@@ -43,9 +49,14 @@ def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
 
 
 def command(notebook: Path, port: int, browser: bool) -> list[str]:
-    """What serves a notebook as a page that runs by itself (Voila), for who has its address on this computer only.
+    """Return the command that serves a notebook as a page (Voila), readable only with the token in its address.
 
-    To be run in the notebook's folder, where `SETTINGS` are.
+    Run it in the notebook's folder, where `SETTINGS` are.
+
+    Args:
+        notebook: path of the notebook.
+        port: where to serve it.
+        browser: open a browser.
     """
     options = [f"--Voila.ip={ADDRESS}", f"--port={port}", "--token", "--show_tracebacks=True"]
     return [sys.executable, "-m", "voila", *options, *([] if browser else ["--no-browser"]), notebook.name]
@@ -59,12 +70,17 @@ def serve_studio(
     port: int = 8888,
     browser: bool = True,
 ) -> int:
-    """Open the studio in the browser and stay until it is ended. Returns Voila's exit code.
+    """Open the studio in the browser, and serve it until it is ended.
 
     Args:
-        folder: where recordings go. model, adapter: see `expotion_lite.generate`.
-        port: to listen at, or one near by if it is taken.
-        browser: whether to open one; if not, the address is printed.
+        folder: the folder of recordings.
+        model: see `expotion_lite.generate`.
+        adapter: see `expotion_lite.generate`.
+        port: where to serve it; the next free one if it is taken.
+        browser: open a browser. If False, the address is only printed.
+
+    Returns:
+        The exit code of Voila.
 
     Raises:
         ExpotionError: Voila is not installed, or `folder` is a file.

@@ -1,8 +1,12 @@
-"""Synthetic music and synthetic people who move to it, with the exact truth about both.
+"""Synthetic music and synthetic people who move to it, with exact ground truth for both.
 
-The band: `band` composes, plays and describes a piece, from `styles`, `harmony`, `arranging`, `instruments` and
-`captions`. The people: `people` says who they are, `performer` and `reactions` how they move, `camera` what MediaPipe
-would see of them, and `photograph` draws them as pixels."""
+Music: `band` composes, plays and describes pieces (`pieces`). Its tables are `styles`, `harmony`, `instruments` and
+`drums`; `arranging` writes the notes, `tones` and `drums` synthesise them, `mixing` turns them into audio (`acoustics`
+holds what these share), and `captions` describes them.
+
+People: `people` draws a person, `performer` lets the person react to a piece by the curves of `reactions`, `camera`
+turns these into landmarks, and `photograph` into pictures.
+"""
 
 import lazy_loader as _lazy
 

@@ -1,4 +1,4 @@
-"""Pieces of music with the exact truth about them: because the notes are ours, no beat tracker stands in between."""
+"""Pieces of music as notes, with exact ground truth: beats, chords and key are known and need not be estimated."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-FRAME_RATE = 50.0
+ENERGY_RATE = 50.0  # Hz, of `Piece.energy`
 
 
 @dataclass(frozen=True)
 class Note:
-    """One note: `instrument`, `onset_s` and `duration_s` in seconds, MIDI `pitch` (0 for drums), `velocity` 0..1."""
+    """One note.
+
+    Attributes:
+        instrument: a key of `instruments.INSTRUMENTS` or `drums.DRUMS`.
+        onset_s: start in seconds from the start of the piece.
+        duration_s: length in seconds, without the release.
+        pitch: MIDI pitch, 0 for drums.
+        velocity: 0..1, how hard the note is played.
+    """
 
     instrument: str
     onset_s: float
@@ -22,20 +30,24 @@ class Note:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of music and the exact truth about it. Times are in seconds from its start.
+    """A piece of music and its ground truth. Times are in seconds from its start.
 
     Attributes:
-        seed: what it was drawn from.
-        duration_s: its length.
-        tempo_bpm: beats a minute, constant.
-        beats: (B,) beat times; `downbeats`: (D,) the first beat of each bar.
-        accents: (A,) starts of sections and peaks of the melody.
-        key: tonic, one of `harmony.KEYS`; `mode`: one of `harmony.MODES`.
-        energy: (F,) 0..1 at 50 Hz, how strongly the band plays.
-        style: one of `styles.STYLES`; `instruments`: who plays, drums included.
-        notes: every note.
-        chords: (time, name) of every chord, such as (0.8, "Am7"); `sections`: (S,) where sections begin.
-        beats_per_bar: of the metre.
+        seed: the seed that the piece was drawn from.
+        duration_s: length in seconds.
+        tempo_bpm: beats per minute, constant.
+        beats: (B,) times of the beats.
+        downbeats: (D,) times of the first beat of each bar.
+        accents: (A,) times at which a section starts or the melody reaches its peak in a bar.
+        key: tonic, one of `harmony.KEYS`.
+        mode: scale, one of `harmony.MODES`.
+        energy: (F,) float32 at `ENERGY_RATE`, 0..1, how strongly the band plays.
+        style: a key of `styles.STYLES`.
+        instruments: the instruments heard; "drums" stands for the whole kit.
+        notes: all notes by onset. Some start before 0 or end after `duration_s`.
+        chords: (time, name) of each chord, such as (0.8, "Am7").
+        sections: (S,) times at which sections start.
+        beats_per_bar: number of beats in a bar.
     """
 
     seed: int

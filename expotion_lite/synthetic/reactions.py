@@ -1,88 +1,95 @@
-"""How a body and a face answer music: curves of movement and expression over time, smooth and turning on the beats."""
+"""Reactions of body and face to music, as smooth curves of movement and expression that turn on the beats."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .harmony import BRIGHT
-from .pieces import FRAME_RATE
+from .people import Performer
+from .pieces import ENERGY_RATE, Piece
 
-if TYPE_CHECKING:
-    from .people import Performer
-    from .pieces import Piece
-
-FALL_S, RISE_S = 0.28, 0.50  # a nod goes down faster than it comes back, and does not stretch over slow beats
+FALL_S, RISE_S = 0.28, 0.50  # a nod goes down faster than it comes up, also in slow music
 
 
 def energy_at(piece: Piece, now: np.ndarray) -> np.ndarray:
-    """(T,) 0..1, how strongly the band plays at times (T,) s."""
-    return np.interp(now, (np.arange(len(piece.energy)) + 0.5) / FRAME_RATE, piece.energy)
+    """Return how strongly the band plays at times (T,) s, (T,) 0..1."""
+    return np.interp(now, (np.arange(len(piece.energy)) + 0.5) / ENERGY_RATE, piece.energy)
 
 
 def drifts(now: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """(n, T) slow smooth noise of about unit size: five sines between 0.04 and 0.4 Hz each."""
+    """Draw n curves of slow noise of about unit size, (n, T): each adds five sines between 0.04 and 0.4 Hz."""
     frequency, phase = rng.uniform(0.04, 0.4, (n, 5, 1)), rng.uniform(0, 2 * np.pi, (n, 5, 1))
     return 0.55 * np.sin(2 * np.pi * frequency * now + phase).sum(1)
 
 
-def _strikes(piece: Piece, performer: Performer, every: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Times (K,) at which movements turn, the place of each in its bar (K,), and its size (K,).
+def _turns(
+    piece: Piece, performer: Performer, every: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the turning points of a movement: times (K,), beats of the bar (K,) counted from 0, sizes (K,).
 
-    The beats are continued past both ends of the piece, so that movement does not start or stop there.
+    The beats are continued beyond both ends of the piece, so that movements do not start or stop there.
     """
     beats = np.asarray(piece.beats, np.float64)
     period = float(np.median(np.diff(beats)))
     first = int(np.abs(beats - piece.downbeats[0]).argmin()) if len(piece.downbeats) else 0
-    meter = max(1, round(float(np.median(np.diff(piece.downbeats))) / period)) if len(piece.downbeats) > 1 else 4
+    metre = max(1, round(float(np.median(np.diff(piece.downbeats))) / period)) if len(piece.downbeats) > 1 else 4
     index = np.arange(-8, len(beats) + 8)
     grid = np.where(index < 0, beats[0] + index * period, beats[-1] + (index - len(beats) + 1) * period)
     grid[8:-8] = beats
-    place = (index - first) % meter
-    chosen = place == 0 if every == 4 else place % every == 0
-    grid, place, n = grid[chosen], place[chosen], int(chosen.sum())
+    beat = (index - first) % metre
+    chosen = beat == 0 if every == 4 else beat % every == 0
+    grid, beat, n = grid[chosen], beat[chosen], int(chosen.sum())
     size = (0.35 + 0.75 * energy_at(piece, grid)) * np.exp(performer.size_sd * rng.standard_normal(n))
-    size *= 1 + 0.15 * (place == 0)
-    wobble = np.clip(rng.standard_normal(n), -2.5, 2.5) * min(performer.timing_sd_s, 0.05 * period)
-    return grid + performer.lateness_s + wobble + 0.5 * period * performer.offbeat, place, np.minimum(size, 1.6)
+    size *= 1 + 0.15 * (beat == 0)
+    spread = np.clip(rng.standard_normal(n), -2.5, 2.5) * min(performer.timing_sd_s, 0.05 * period)
+    return grid + performer.lateness_s + spread + 0.5 * period * performer.offbeat, beat, np.minimum(size, 1.6)
 
 
 def _nods(
-    now: np.ndarray, strikes: np.ndarray, size: np.ndarray, fall: float = FALL_S, rise: float = RISE_S
+    now: np.ndarray, turns: np.ndarray, size: np.ndarray, fall_s: float = FALL_S, rise_s: float = RISE_S
 ) -> np.ndarray:
-    """(T,) one smooth dip for each strike: `size` at its time, 0 between; quick down, slower back."""
-    k = np.clip(np.searchsorted(strikes, now, side="right") - 1, 0, len(strikes) - 2)
-    gap = strikes[k + 1] - strikes[k]
-    back, ahead = now - strikes[k], strikes[k + 1] - now
-    rise_s = np.minimum(rise, gap * rise / (rise + fall))
-    fall_s = np.minimum(fall, gap * fall / (rise + fall))
-    half = lambda x: 0.5 + 0.5 * np.cos(np.pi * np.clip(x, 0.0, 1.0))  # noqa: E731
-    return size[k] * half(back / rise_s) + size[k + 1] * half(ahead / fall_s)
+    """Return a curve (T,) that reaches `size` at each turning point and 0 between: fast down, slower up."""
+    k = _interval(now, turns)
+    gap = turns[k + 1] - turns[k]
+    rise = np.minimum(rise_s, gap * rise_s / (rise_s + fall_s))
+    fall = np.minimum(fall_s, gap * fall_s / (rise_s + fall_s))
+    return size[k] * _half_cosine((now - turns[k]) / rise) + size[k + 1] * _half_cosine((turns[k + 1] - now) / fall)
 
 
-def _swings(now: np.ndarray, strikes: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(T,) from target to target, turning smoothly at the strikes."""
-    k = np.clip(np.searchsorted(strikes, now, side="right") - 1, 0, len(strikes) - 2)
-    x = np.clip((now - strikes[k]) / (strikes[k + 1] - strikes[k]), 0.0, 1.0)
+def _swings(now: np.ndarray, turns: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return a curve (T,) that moves smoothly from target to target and turns at the turning points."""
+    k = _interval(now, turns)
+    x = np.clip((now - turns[k]) / (turns[k + 1] - turns[k]), 0.0, 1.0)
     return targets[k] + (targets[k + 1] - targets[k]) * (0.5 - 0.5 * np.cos(np.pi * x))
+
+
+def _interval(now: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Return the index of the last turning point before each time, (T,) int."""
+    return np.clip(np.searchsorted(turns, now, side="right") - 1, 0, len(turns) - 2)
+
+
+def _half_cosine(x: np.ndarray) -> np.ndarray:
+    """Return a smooth curve from 1 at x = 0 to 0 at x = 1."""
+    return 0.5 + 0.5 * np.cos(np.pi * np.clip(x, 0.0, 1.0))
 
 
 def movement(
     piece: Piece, performer: Performer, now: np.ndarray, drift: np.ndarray, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Head, trunk and hands: what moves with the beat, and slow drifts."""
+    """Return the curves (T,) of head, trunk and hands: movements on the beat plus slow drifts."""
     p, fidget, still = performer, performer.fidget, np.zeros_like(now)
     nod = bounce = swing = beat_hand = tap = side = still
     if len(piece.beats) > 1:
-        strikes, place, size = _strikes(piece, p, p.every, rng)
-        pace = min(1.0, float(np.median(np.diff(strikes))) / 0.55) ** 0.7  # fast music, smaller movements
-        nod, bounce = pace * _nods(now, strikes, size), pace * _nods(now, strikes, size, 0.22, 0.35)
-        beat_hand = pace * _nods(now, strikes, size * (1 + 0.25 * (place == 0)), 0.3, 0.3)
-        tap = pace * _nods(now, strikes, size, 0.13, 0.16)
-        side = _swings(now, strikes, np.array([0.0, 0.5, -0.5, 0.25])[np.minimum(place, 3)])  # down, in, out, up
-        turns, _, reach = _strikes(piece, p, 2 if p.every > 1 or np.median(np.diff(strikes)) < 0.5 else 1, rng)
-        swing = _swings(now, turns, reach * np.where(np.arange(len(turns)) % 2, 1.0, -1.0))
+        turns, beat, size = _turns(piece, p, p.every, rng)
+        pace = min(1.0, float(np.median(np.diff(turns))) / 0.55) ** 0.7  # movements are smaller in fast music
+        nod, bounce = pace * _nods(now, turns, size), pace * _nods(now, turns, size, 0.22, 0.35)
+        beat_hand = pace * _nods(now, turns, size * (1 + 0.25 * (beat == 0)), 0.3, 0.3)
+        tap = pace * _nods(now, turns, size, 0.13, 0.16)
+        # Conducting in four: down, in, out, up.
+        side = _swings(now, turns, np.array([0.0, 0.5, -0.5, 0.25])[np.minimum(beat, 3)])
+        sway_every = 2 if p.every > 1 or np.median(np.diff(turns)) < 0.5 else 1
+        sway_turns, _, reach = _turns(piece, p, sway_every, rng)
+        swing = _swings(now, sway_turns, reach * np.where(np.arange(len(sway_turns)) % 2, 1.0, -1.0))
     left = (p.hands == "both") * p.conduct
     return {
         "pitch": p.nod_deg * (nod - 0.3) + 2.5 * fidget * drift[0],
@@ -99,28 +106,32 @@ def movement(
 
 
 def _bumps(now: np.ndarray, at: np.ndarray, size: np.ndarray, rise_s: float, fall_s: float) -> np.ndarray:
-    """(T,) the largest of smooth bumps that peak at `at` (K,) with heights `size` (K,)."""
+    """Return the maximum (T,) of smooth bumps with their peaks at times `at` (K,) and heights `size` (K,)."""
     x = now[:, None] - at[None, :]
-    x = np.clip(np.where(x < 0, -x / rise_s, x / fall_s), 0.0, 1.0)
-    return np.max(size * (0.5 + 0.5 * np.cos(np.pi * x)), axis=1, initial=0.0)
+    x = np.where(x < 0, -x / rise_s, x / fall_s)
+    return np.max(size * _half_cosine(x), axis=1, initial=0.0)
 
 
 def face(
     piece: Piece, performer: Performer, now: np.ndarray, drift: np.ndarray, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Expression: the mode in the mouth, accents in brows and jaw; blinks and gaze at random."""
+    """Return the curves (T,) of expression: the mouth follows the mode, brows and jaw the accents."""
     p = performer
     mood = p.expressivity * (0.3 + 0.6 * energy_at(piece, now) + 0.1 * drift[9])
     bright = 1.0 if piece.mode in BRIGHT else 0.0
     accents = np.asarray(piece.accents, np.float64) + p.lateness_s + 0.03
-    felt = lambda chance: p.expressivity * rng.uniform(0.4, 1.0, len(accents)) * (rng.random(len(accents)) < chance)  # noqa: E731
-    brow, jaw = felt(0.8), felt(0.6)
+
+    def reaction_to_accents(probability: float) -> np.ndarray:
+        """Draw how strongly the person reacts to each accent, 0..1."""
+        return p.expressivity * rng.uniform(0.4, 1.0, len(accents)) * (rng.random(len(accents)) < probability)
+
+    brow, jaw = reaction_to_accents(0.8), reaction_to_accents(0.6)
     enough = int(piece.duration_s) + 8
     blinks = np.cumsum(rng.exponential(3.5, enough) + 0.4) - 2.0
     looks = np.cumsum(rng.exponential(1.6, enough) + 0.25) - 2.0
     gaze = 0.35 * rng.standard_normal((2, len(looks)))
     steps = np.stack([looks, looks + 0.07], 1).ravel()  # a saccade takes about 70 ms
-    look = [np.interp(now, steps, np.repeat(np.r_[0.0, g], 2)[1:-1]) for g in gaze]
+    gaze_x, gaze_y = (np.interp(now, steps, np.repeat(np.r_[0.0, g], 2)[1:-1]) for g in gaze)
     curves = {
         "smile": p.resting_smile + (0.95 - p.resting_smile) * mood * bright + 0.04 * drift[10],
         "frown": 0.7 * mood * (1 - bright) + 0.03 * drift[11],
@@ -130,4 +141,4 @@ def face(
         "blink": _bumps(now, blinks, np.ones(len(blinks)), 0.09, 0.16),
     }
     curves = {name: np.clip(curve, 0.0, 1.0) for name, curve in curves.items()}
-    return curves | {"gaze_x": np.clip(look[0], -1, 1), "gaze_y": np.clip(look[1], -1, 1)}
+    return curves | {"gaze_x": np.clip(gaze_x, -1, 1), "gaze_y": np.clip(gaze_y, -1, 1)}

@@ -1,7 +1,8 @@
-"""Fine-tuning: a frozen MusicGen learns, through an adapter and LoRA, to follow a person.
+"""Fine-tuning: an adapter and LoRA teach a frozen MusicGen to follow a person.
 
-`finetuning` is what `expotion-lite finetune` does, `loop` the loss and the training loop, `checkpoints` what makes a
-training survive a kill."""
+`finetuning` runs the whole job (`el.finetune`), `loop` holds the loss and the training loop, `hiding` says what is
+hidden from the model and why, `batches` puts examples together, and `checkpoints` lets a training survive a kill.
+"""
 
 import lazy_loader as _lazy
 

@@ -1,10 +1,11 @@
+from .batches import Batch as Batch
+from .batches import collate as collate
 from .finetuning import Trained as Trained
 from .finetuning import finetune as finetune
-from .loop import Batch as Batch
+from .hiding import hide_conditions as hide_conditions
+from .hiding import hide_modalities as hide_modalities
+from .hiding import hide_past as hide_past
 from .loop import TrainingConfig as TrainingConfig
-from .loop import collate as collate
 from .loop import held_out_losses as held_out_losses
-from .loop import hide_past as hide_past
-from .loop import hide_some as hide_some
 from .loop import loss_of as loss_of
 from .loop import train_adapter as train_adapter

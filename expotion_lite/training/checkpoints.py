@@ -1,23 +1,32 @@
-"""Training that survives a kill: a loop bounded by time, whose whole state lies in one safetensors file."""
+"""A training loop that is bounded by time and survives a kill, with its whole state in one safetensors file."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ExpotionError
-from ..files import writing
+from ..files import atomic_write
 
 if TYPE_CHECKING:
     import torch
 
 
-def save_checkpoint(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict) -> None:
-    """Write the trained weights of a module, its optimizer's moments and a small json `state`: whole, or not at all."""
+class OptimizerState(Protocol):
+    """The parts of a `torch.optim.Optimizer` that are saved and scheduled here."""
+
+    param_groups: list[dict[str, Any]]
+    state: defaultdict[torch.Tensor, Any]
+    defaults: dict[str, Any]
+
+
+def save_checkpoint(path: Path, module: torch.nn.Module, optimizer: OptimizerState, state: dict[str, Any]) -> None:
+    """Write the trained weights of a module, its optimizer's moments and a small json `state`, as one whole file."""
     from safetensors.torch import save_file
 
     names = [name for name, p in module.named_parameters() if p.requires_grad]
@@ -26,21 +35,26 @@ def save_checkpoint(path: Path, module: torch.nn.Module, optimizer: torch.optim.
     for name in names:
         for key, value in optimizer.state.get(parameters[name], {}).items():
             tensors[f"optimizer/{key}/{name}"] = value.detach().clone().contiguous()
-    with writing(path, overwrite=True) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         save_file(tensors, temporary, metadata={"state": json.dumps(state)})
 
 
 def _trained_state(module: torch.nn.Module, names: list[str]) -> dict[str, torch.Tensor]:
-    """What training changes: parameters with a gradient, and buffers (codebooks). Returns name -> tensor."""
+    """Copy what training changes: the named parameters, and all buffers (such as codebooks)."""
     wanted = set(names) | {name for name, _ in module.named_buffers()}
     return {name: value.detach().clone() for name, value in module.state_dict().items() if name in wanted}
 
 
-def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict:
-    """Restore what `save_checkpoint` wrote, in place, and return its `state`."""
+def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: OptimizerState) -> dict[str, Any]:
+    """Restore what `save_checkpoint` wrote, in place, and return its `state`.
+
+    Raises:
+        ExpotionError: the checkpoint belongs to another model.
+    """
     from safetensors import safe_open
 
-    weights, moments = {}, {}
+    weights: dict[str, torch.Tensor] = {}
+    moments: dict[str, torch.Tensor] = {}
     with safe_open(path, "pt") as file:
         state = json.loads(file.metadata()["state"])
         for key in file.keys():  # noqa: SIM118 - safe_open is no dict
@@ -56,27 +70,13 @@ def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: torch.optim.
     parameters, fused = dict(module.named_parameters()), optimizer.defaults.get("fused")
     for key, value in moments.items():
         kind, name = key.split("/", 1)
-        stays = kind == "step" and not fused  # only a fused optimizer counts its steps on the device
-        optimizer.state[parameters[name]][kind] = value if stays else value.to(parameters[name].device)
+        stays_on_cpu = kind == "step" and not fused  # only a fused optimizer counts its steps on the device
+        optimizer.state[parameters[name]][kind] = value if stays_on_cpu else value.to(parameters[name].device)
     return state
 
 
-def _forget_after(log: Path, stage: str, step: int) -> None:
-    """Drop the lines of steps that were lost with a kill and will be taken again, and a line that the kill cut off."""
-    kept = []
-    for line in log.read_text().splitlines() if log.exists() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if row["stage"] != stage or row["step"] <= step:
-            kept.append(line + "\n")
-    with writing(log, overwrite=True) as temporary:
-        temporary.write_text("".join(kept))
-
-
 def cosine(progress: float, warmup: float = 0.02, floor: float = 0.02) -> float:
-    """Learning-rate factor for a training that is `progress` (0..1) through: linear warm-up, then half a cosine.
+    """Return the learning-rate factor at `progress` (0..1): a linear warm-up, then half a cosine down to the floor.
 
     Example:
         >>> cosine(0.02), round(cosine(1.0), 2)
@@ -92,7 +92,7 @@ def train_for(
     folder: Path,
     name: str,
     module: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: OptimizerState,
     step: Callable[[int, float], dict[str, float]],
     *,
     validate: Callable[[], dict[str, float]] | None = None,
@@ -100,24 +100,28 @@ def train_for(
     log_every: int = 50,
     max_steps: int | None = None,
     enough: Callable[[], bool] | None = None,
-    progress: bool | None = False,
+    progress: bool = False,
+    print_log: bool = False,
 ) -> int:
     """Call `step` until `hours` of training have been spent, over as many runs as it takes.
 
-    The learning rate follows `cosine` over the time spent. The state is written to `folder/name.safetensors` about
-    every `checkpoint_s` seconds, so that a kill loses no more than that; curves go to `folder/log.jsonl`.
+    The learning rates follow `cosine` over the time spent. The state is written to `folder/name.safetensors`, the
+    numbers that `step` returns are averaged and written to `folder/log.jsonl`.
 
     Args:
-        hours: training time in all, of this and of earlier runs.
+        hours: training time in all, of this run and earlier ones.
         folder: where the state and the log are kept.
-        name: of this stage.
-        module: whose weights are trained; `optimizer`: over them.
-        step: given the number of the step and the progress 0..1, takes one optimiser step and returns what to log.
-        validate: measured at every tenth log line and at the end.
-        log_every: steps between log lines.
-        max_steps: stop after so many steps in all, whatever the time; the learning rate then follows the steps.
-        enough: asked at the start and after each validation whether to stop early.
-        progress: True shows a bar with the time left, False prints the log, None says nothing.
+        name: names this stage of the training.
+        module: its trainable parameters and its buffers are saved.
+        optimizer: the optimizer of these parameters.
+        step: takes one optimizer step, given its number and the progress 0..1, and returns what to log.
+        validate: returns what else to log, at every tenth line of the log and at the end.
+        checkpoint_s: seconds between two checkpoints; a kill loses no more.
+        log_every: steps between two lines of the log.
+        max_steps: number of steps in all, whatever the time; the learning rate then follows the steps.
+        enough: returns whether to stop early; asked at the start and after each validation.
+        progress: whether to show a progress bar.
+        print_log: whether to print each line of the log.
 
     Returns:
         The number of steps taken in all.
@@ -125,80 +129,116 @@ def train_for(
     import torch
     from tqdm.auto import tqdm
 
-    checkpoint = folder / f"{name}.safetensors"
-    for unfinished in folder.glob(f".{name}-*.safetensors"):  # a kill while one was being written
+    checkpoint, log = folder / f"{name}.safetensors", folder / "log.jsonl"
+    for unfinished in folder.glob(f".{name}-*.safetensors"):  # left by a kill while a checkpoint was being written
         unfinished.unlink()
-    state = {"step": 0, "seconds": 0.0}
+    steps, seconds = 0, 0.0
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, module, optimizer)
-        if progress is not None:
-            print(f"{name}: resumes at step {state['step']}, {state['seconds'] / 60:.1f} min", flush=True)
-    _forget_after(folder / "log.jsonl", name, state["step"])
+        steps, seconds = state["step"], state["seconds"]
+        if progress or print_log:
+            print(f"{name}: resumes at step {steps}, {seconds / 60:.1f} min", flush=True)
+    _drop_lost_lines(log, name, steps)
     peaks = [group.setdefault("peak_lr", group["lr"]) for group in optimizer.param_groups]
-    budget, saved, sums, count = hours * 3600, time.monotonic(), {}, 0
+    saved, averages = time.monotonic(), _Averages()
 
     def spent() -> float:
-        return state["seconds"] / budget if max_steps is None else state["step"] / max_steps
+        return seconds / (hours * 3600) if max_steps is None else steps / max_steps
 
-    bar = tqdm(total=100.0, initial=100 * spent(), desc=name, disable=not progress,
-               bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}")  # fmt: skip
+    bar = tqdm(
+        total=100.0,
+        initial=100 * spent(),
+        desc=name,
+        disable=not progress,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}",
+    )
     done = spent() >= 1 or (enough is not None and enough())
     while not done:
-        began = time.monotonic()
-        through = spent()
+        began, through = time.monotonic(), spent()
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * cosine(through)
-        torch.manual_seed(state["step"])  # a resumed run draws what an uninterrupted one would
-        for key, value in step(state["step"], through).items():
-            sums[key] = sums.get(key, 0.0) + value
-        count += 1
-        state["step"] += 1
-        state["seconds"] += time.monotonic() - began
+        torch.manual_seed(steps)  # so that a resumed run draws the same numbers as an uninterrupted one
+        averages.add(step(steps, through))
+        steps += 1
+        seconds += time.monotonic() - began
         done = spent() >= 1
-        if state["step"] % log_every == 0 or done:
-            line = {"stage": name, "step": state["step"], "minutes": round(state["seconds"] / 60, 2)}
-            line |= {key: round(value / count, 4) for key, value in sums.items()}
-            validated = validate is not None and (state["step"] % (10 * log_every) == 0 or done)
-            if validated:
+
+        if steps % log_every == 0 or done:
+            line = {"stage": name, "step": steps, "minutes": round(seconds / 60, 2)} | averages.take()
+            validated = validate is not None and (steps % (10 * log_every) == 0 or done)
+            if validate is not None and validated:
                 line |= {f"held_out_{key}": round(value, 4) for key, value in validate().items()}
-            with (folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
+            with log.open("a") as file:
+                file.write(json.dumps(line) + "\n")
             done = done or (validated and enough is not None and enough())
             bar.set_postfix_str(", ".join(f"{key} {line[key]:g}" for key in ("loss", "held_out_loss") if key in line))
-            if progress is False:
+            if print_log:
                 print(line, flush=True)
-            sums, count = {}, 0
         bar.update(min(100.0, 100 * spent()) - bar.n)
+
         if done or time.monotonic() - saved > checkpoint_s:
-            save_checkpoint(checkpoint, module, optimizer, state)
+            save_checkpoint(checkpoint, module, optimizer, {"step": steps, "seconds": seconds})
             saved = time.monotonic()
     bar.close()
-    return state["step"]
+    return steps
 
 
-def keep_plan(folder: Path, plan: dict, *, resume: bool) -> None:
-    """Write down what a folder's training is, so that it is not gone on with as another.
+class _Averages:
+    """Running means of named numbers."""
 
-    Every stage is made for the one before it, and the learning rate for the time: to mix two plans would be silent
-    nonsense.
+    def __init__(self) -> None:
+        """Start with none."""
+        self.sums: dict[str, float] = {}
+        self.count = 0
+
+    def add(self, values: dict[str, float]) -> None:
+        """Add one value of each."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+
+    def take(self) -> dict[str, float]:
+        """Return the means, rounded to 4 decimals, and start anew."""
+        means = {name: round(value / self.count, 4) for name, value in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
+
+
+def _drop_lost_lines(log: Path, stage: str, step: int) -> None:
+    """Remove the log's lines of steps that a kill lost and that will be taken again, and a line that it cut off."""
+    kept = []
+    for line in log.read_text().splitlines() if log.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["stage"] != stage or row["step"] <= step:
+            kept.append(line + "\n")
+    with atomic_write(log, overwrite=True) as temporary:
+        temporary.write_text("".join(kept))
+
+
+def keep_plan(folder: Path, plan: dict[str, Any], *, resume: bool) -> None:
+    """Write a training's settings into its folder, or check that they are those it was begun with.
+
+    Every stage depends on the one before it, and the learning rate on the hours. A training that is resumed with other
+    settings would fail silently.
 
     Raises:
-        ExpotionError: the folder was begun and `resume` is false, or it was begun with another plan.
+        ExpotionError: the folder was begun and `resume` is false, or it was begun with other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.json"
     if not path.exists():
-        with writing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(plan) + "\n")
-    elif not resume:
+        return
+    if not resume:
         raise ExpotionError(f"{folder} holds a training already; go on with it (--resume), or name another folder.")
-    elif (begun := json.loads(path.read_text())) != plan:
-        was, now = (
-            ", ".join(
-                f"{name} {of.get(name)}"
-                for name in sorted(begun.keys() | plan.keys())
-                if begun.get(name) != plan.get(name)
-            )
-            for of in (begun, plan)
+    begun = json.loads(path.read_text())
+    changed = [name for name in sorted(begun.keys() | plan.keys()) if begun.get(name) != plan.get(name)]
+    if changed:
+        was, now = (", ".join(f"{name} {of.get(name)}" for name in changed) for of in (begun, plan))
+        raise ExpotionError(
+            f"{folder} was begun with {was}, not {now}; resume it with the same settings, or name another folder."
         )
-        raise ExpotionError(f"{folder} was begun with {was}, not {now}; go on as it was begun, or name another folder.")

@@ -1,4 +1,4 @@
-"""From recordings of people to an adapter of one's own: what `expotion-lite finetune` does."""
+"""Fine-tuning on recordings of people: `el.finetune` and the command `expotion-lite finetune`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
     from .loop import TrainingConfig
 
-SYNTHETIC, MOVES = "synthetic", "human-music-moves"  # data that is no folder
+SYNTHETIC, MOVES = "synthetic", "human-music-moves"  # names of data that is not a folder
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a fine-tuning.
+    """The result of a fine-tuning.
 
     Attributes:
-        adapter: the folder to give to `generate` as `adapter`.
-        examples: how many it learned from; `held_out`: how many it was judged by.
-        left_out: recordings that could not be used -> why.
-        losses: held-out loss with one's own video, with another's, with none; empty if nothing was held out.
-        alone: whether all that judged are of one person, so that another's video is the same person's.
+        adapter: the adapter's folder, to give to `generate` as `adapter`.
+        examples: number of examples trained on.
+        held_out: number of examples held out.
+        left_out: path of each recording that could not be used -> the reason.
+        losses: "loss", "loss_shuffled" and "loss_none", see `training.held_out_losses`; empty if nothing was held out.
+        single_performer: whether all held-out examples are of one person; then the shuffled video is the same person's.
     """
 
     adapter: Path
@@ -38,7 +39,7 @@ class Trained:
     held_out: int
     left_out: dict[Path, str]
     losses: dict[str, float]
-    alone: bool = False
+    single_performer: bool = False
 
 
 def finetune(
@@ -47,100 +48,143 @@ def finetune(
     *,
     model: str = "nano",
     start: str | os.PathLike[str] | None = None,
+    device: str = "auto",
     config: TrainingConfig | None = None,
     held_out: float = 0.2,
     n_synthetic: int = 200,
-    device: str = "auto",
     resume: bool = False,
-    overwrite: bool = False,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> Trained:
-    """Train an adapter on recordings, or on synthetic performers.
+    """Train an adapter, with which a model follows the person in a video.
+
+    The model itself stays frozen; the adapter and LoRA are trained. Held-out people and songs then show whether the
+    adapter sees: the loss should be lower with each person's own video than with somebody else's.
 
     Args:
-        data: a folder that `recordings.RecordedFolder` reads, "synthetic", or "human-music-moves" for the published
-            recordings (`human_music_moves.py`).
-        output: the folder for the adapter; its `training` folder holds the log and what `resume` goes on from.
-        model: see `musicgen.load`.
-        start: the folder of an adapter to go on from, "bundled" for the one that comes with nano, None for a new one.
-        config: how to train; three minutes unless given.
-        held_out: about which share of the examples judges instead of training; 0: none, and nothing tells whether it
-            helped. Nobody who is held out, and none of their songs, is trained on.
-        n_synthetic: how many synthetic performances to train on.
-        device: "cpu", "cuda" or "auto".
-        resume: go on with what was begun in `output`; with the same settings.
-        overwrite: begin anew in an `output` that is there.
+        data: a folder of videos with the music as their sound (see `data.RecordedFolder`); "synthetic" for synthetic
+            performers; or "human-music-moves" for the published recordings (see `data.HumanMusicMoves`).
+        output: the folder to write the adapter to. Its folder `training` keeps the log and the checkpoint.
+        model: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
+        start: the adapter to continue from: a folder, "bundled" for the one that comes with nano, None for a new one.
+        device: where to train: "cpu", "cuda", ... or "auto", a GPU where there is one.
+        config: how to train; by default for three minutes.
+        held_out: share of the examples to hold out, about. No held-out person and none of their songs is trained on.
+            0 holds out nothing, and nothing then tells how good the adapter is.
+        n_synthetic: number of synthetic performances to train on, 10 s each.
+        resume: whether to continue the training that was begun in `output`, with the same settings.
         progress: whether to show progress bars.
+        overwrite: whether an adapter or a training in `output` may be replaced.
+
+    Returns:
+        The adapter's folder, the held-out losses, and the recordings that could not be used.
 
     Raises:
         ExpotionError: something about the input cannot be used; the message says what to do.
+
+    Example:
+        >>> import expotion_lite as el
+        >>> trained = el.finetune("recordings", "my_adapter", start="bundled")  # doctest: +SKIP
+        >>> take = el.generate("me.mp4", "happy rock", adapter=str(trained.adapter))  # doctest: +SKIP
     """
     from ..data.human_music_moves import HumanMusicMoves
     from ..data.recordings import RecordedFolder
-    from ..data.synthetic import kept_synthetic_split
+    from ..data.synthetic import cached_synthetic_split
     from ..files import copy_files
-    from ..musicgen.adapter import BUNDLED, DESCRIPTION
     from ..musicgen.loading import device_named, load
     from .checkpoints import keep_plan
-    from .loop import TrainingConfig, past_rows, train_adapter
+    from .loop import TrainingConfig, train_adapter
 
-    config, output, name = config or TrainingConfig(), Path(output), device_named(device)
+    config, output, place = config or TrainingConfig(), Path(output), device_named(device)
+    start = _checked_start(start, model)
     if not 0 <= held_out < 1:
         raise ExpotionError(f"held_out is {held_out}; choose a share from 0 to below 1.")
-    if start == "bundled":
-        if model != "nano":
-            raise ExpotionError(
-                f"The bundled adapter belongs to nano, not to {model}; start from none or from a folder."
-            )
-        start = BUNDLED
-    place = output / "training"
+    folder = output / "training"
+    begun, fresh = (folder / "plan.json").exists(), overwrite and not resume
+    _check_output(output, begun, overwrite)
+    plan: dict[str, Any] = {
+        "data": str(data),
+        "model": model,
+        "start": start and str(start),
+        "held_out": held_out,
+        "n_synthetic": n_synthetic,
+        **asdict(config),
+    }
+    recordings: RecordedFolder | HumanMusicMoves | None = None
+    if str(data) != SYNTHETIC:
+        recordings = HumanMusicMoves() if str(data) == MOVES else RecordedFolder(data)
+        plan["recordings"] = _digest_of(recordings.recordings)
+    if begun and not fresh:
+        keep_plan(folder, plan, resume=resume)  # refuses other settings now, before minutes of work
+
+    musicgen = load(model, device=str(place))
+    split = None if recordings is None else _split_recordings(recordings, musicgen, held_out, config.seed, progress)
+    if fresh:  # an earlier training is removed only once the input is known to be good
+        _remove_training(folder)
+    keep_plan(folder, plan, resume=resume)
+    train, judge = split or cached_synthetic_split(musicgen, n_synthetic, folder)
+    train_adapter(musicgen, train, judge if held_out else None, folder, config, start=start, progress=progress)
+    copy_files(folder / "adapter", output)
+    return Trained(
+        adapter=output,
+        examples=len(train),
+        held_out=len(judge) if held_out else 0,
+        left_out={} if recordings is None else recordings.left_out,
+        losses=_best_losses(folder / "log.jsonl"),
+        single_performer=len(set(judge.performers)) == 1,
+    )
+
+
+def _checked_start(start: str | os.PathLike[str] | None, model: str) -> str | os.PathLike[str] | None:
+    """Return the folder of the adapter to continue from. Raise ExpotionError if it belongs to another model."""
+    from ..musicgen.adapter import BUNDLED
+
+    if start != "bundled":
+        return start
+    if model != "nano":
+        raise ExpotionError(f"The bundled adapter belongs to nano, not to {model}; start from none or from a folder.")
+    return BUNDLED
+
+
+def _check_output(output: Path, begun: bool, overwrite: bool) -> None:
+    """Raise ExpotionError if the output is a file, or an adapter that no training of ours can replace or continue."""
+    from ..musicgen.adapter import DESCRIPTION
+
     if output.is_file():
         raise ExpotionError(f"{output} is a file; name a folder for the adapter.")
-    if (output / DESCRIPTION).exists() and not (place / "plan.json").exists() and not overwrite:
-        raise ExpotionError(f"{output} holds an adapter already; choose another folder, or --overwrite it.")
-    fresh, synthetic = overwrite and not resume, str(data) == SYNTHETIC
-    plan = {"data": str(data), "model": model, "start": start and str(start), "held_out": held_out,
-            "n_synthetic": n_synthetic, **asdict(config)}  # fmt: skip
-    folder = None if synthetic else HumanMusicMoves() if str(data) == MOVES else RecordedFolder(data)
-    if folder is not None:
-        plan["recordings"] = _digest_of(folder.recordings)
-    if (place / "plan.json").exists() and not fresh:
-        keep_plan(place, plan, resume=resume)  # refused now, and not after minutes of work
-    musicgen = load(model, device=str(name))
-    recorded = None if folder is None else _recorded(folder, musicgen, held_out, config.seed, progress)
-    if fresh:  # only now that the input is known to be good
-        _forget(place)
-    keep_plan(place, plan, resume=resume)
-    train, judge, left_out = recorded or (*kept_synthetic_split(musicgen, n_synthetic, place), {})
-    train_adapter(musicgen, train, judge if held_out else None, place, config, start=start, progress=progress)
-    copy_files(place / "adapter", output)
-    rows = past_rows(place / "log.jsonl")
-    best: dict[str, Any] = min(rows, key=lambda row: row["held_out_loss"], default={})
-    losses = {key.removeprefix("held_out_"): value for key, value in best.items() if key.startswith("held_out_")}
-    alone = len(set(judge.performers)) == 1
-    return Trained(output, len(train), len(judge) if held_out else 0, left_out, losses, alone)
+    if (output / DESCRIPTION).exists() and not begun and not overwrite:
+        raise ExpotionError(
+            f"{output} holds an adapter already; choose another folder, or pass --overwrite (overwrite=True)."
+        )
 
 
 def _digest_of(recordings: Sequence[Recording]) -> str:
-    """Tells recordings from others: with one more, other people would be held out than those who were."""
-    told = [(str(each.path), each.performer, each.song) for each in recordings]
-    return f"{len(told)}, {hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
+    """Return a text that tells this list of recordings from others. With one more, other people would be held out."""
+    listed = [(str(each.path), each.performer, each.song) for each in recordings]
+    return f"{len(listed)}, {hashlib.sha256(repr(listed).encode()).hexdigest()[:8]}"
 
 
-def _recorded(
-    folder: RecordedFolder | HumanMusicMoves, musicgen: MusicGen, held_out: float, seed: int, progress: bool
-) -> tuple[Examples, Examples, dict[Path, str]]:
+def _split_recordings(
+    recordings: RecordedFolder | HumanMusicMoves, musicgen: MusicGen, held_out: float, seed: int, progress: bool
+) -> tuple[Examples, Examples]:
+    """Return examples to train with and examples to validate with, which are the same if nothing is held out."""
     from ..data.examples import split
 
-    examples = folder.examples(musicgen, progress=progress)
-    if not held_out:
-        return examples, examples, folder.left_out
-    return *split(examples, held_out, seed), folder.left_out
+    examples = recordings.examples(musicgen, progress=progress)
+    return split(examples, held_out, seed) if held_out else (examples, examples)
 
 
-def _forget(place: Path) -> None:
-    """Remove a training that was begun: only what this module and `training` write."""
+def _best_losses(log: Path) -> dict[str, float]:
+    """Read from a log the held-out losses of the weights that were kept; empty if nothing was held out."""
+    from .loop import validation_rows
+
+    best = min(validation_rows(log), key=lambda row: float(row["held_out_loss"]), default={})
+    return {name.removeprefix("held_out_"): value for name, value in best.items() if name.startswith("held_out_")}
+
+
+def _remove_training(folder: Path) -> None:
+    """Remove an earlier training's files from a folder, and nothing that this package does not write."""
     for pattern in ("plan.json", "log.jsonl", "*.safetensors", "train/*.npz", "held_out/*.npz", "adapter/*"):
-        for path in place.glob(pattern):
+        for path in folder.glob(pattern):
             if path.is_file():
                 path.unlink()

@@ -1,4 +1,4 @@
-"""Fine-tuning: a frozen MusicGen learns, through an adapter and LoRA, to follow a person."""
+"""The training loop of fine-tuning: configuration, loss, held-out losses, and `train_adapter`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..controls.channels import MODALITIES, hide
 from ..data.examples import Examples, check_split
 from ..errors import ExpotionError
 from ..musicgen.adapter import (
@@ -31,34 +31,41 @@ from ..musicgen.adapter import (
 from ..musicgen.codes import IGNORED, inputs_and_labels
 from ..musicgen.loading import MusicGen
 from ..musicgen.precision import precision_of
-from ..musicgen.prompts import respell
+from .batches import Batch, collate
 from .checkpoints import train_for
+from .hiding import hide_conditions, hide_modalities, hide_past, mask_past
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from peft import PeftModel
 
-STRETCH = 16  # frames of the music so far that are hidden together
+STAGE = "adapter"  # names the checkpoint and the lines of the log
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to fine-tune.
+    """Settings of a fine-tuning.
 
     Attributes:
-        hours: training time in all, over as many runs as it takes; `max_steps`: so many steps instead.
-        batch: examples a step.
-        lr: peak learning rate of LoRA. `adapter_lr`: of the visual adapter.
-        text_dropout, video_dropout: how often each condition is left out, independently, so that both can be guided.
-        modality_dropout: how often expression alone is hidden from the model, and as often motion alone, so that it
-            makes something of each (`controls.MODALITIES`).
-        past_dropout: in how many of the examples a part of the music so far is hidden, from none to all of it. Music
-            tells its own beat, so that a model that hears all of it gains little by watching (word dropout, Bowman et
-            al. 2016, section 3.1, is against the same).
+        hours: training time in all, over as many runs as it takes.
+        max_steps: number of steps to take instead; None trains for `hours`.
+        batch: examples per step.
+        lr: peak learning rate of LoRA.
+        adapter_lr: peak learning rate of the visual adapter.
+        text_dropout: share of the examples whose caption is hidden. `training.hiding` explains this and the next three.
+        video_dropout: share whose video is hidden, drawn independently.
+        modality_dropout: share whose expression is hidden, and share of others whose motion is; at most 0.5.
+        past_dropout: share in which stretches of the music so far are hidden.
         clip: largest gradient norm.
-        seed: of the adapter's first weights and of which examples are drawn.
-        patience: stop after so many validations without a lower held-out loss; there is one every 100 steps.
-        gradient_checkpointing: compute activations anew where they are needed: slower, and much less memory, which
-            real MusicGen needs on a small GPU.
+        seed: determines the adapter's first weights, the batches, and what is hidden in them.
+        patience: stop after this many validations without a lower held-out loss; there is one every 100 steps.
+        gradient_checkpointing: recompute activations in the backward pass instead of keeping them: slower, but with
+            much less memory, as the real MusicGen needs on a small GPU.
+
+    Raises:
+        ExpotionError: a value is out of range.
+
+    Notebook: notebooks/06_lora_finetuning
     """
 
     hours: float = 0.05
@@ -76,7 +83,7 @@ class TrainingConfig:
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ExpotionError for a value that cannot be trained with."""
+        """Check the values."""
         for name in ("hours", "batch", "lr", "adapter_lr", "clip", "patience"):
             if not getattr(self, name) > 0:
                 raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number above 0.")
@@ -87,85 +94,21 @@ class TrainingConfig:
             raise ExpotionError(f"max_steps is {self.max_steps}; choose 1 or more, or None to train for hours.")
 
 
-@dataclass(frozen=True)
-class Batch:
-    """`codes` (B, K, T) int64, `controls` (B, T, C), `tokens` (B, L) of the captions and their `mask` (B, L);
-    `video` (B,), 1 where the video is shown and 0 where it is left out; `past` (B, T), 1 where a frame may be heard by
-    those after it."""
-
-    codes: torch.Tensor
-    controls: torch.Tensor
-    tokens: torch.Tensor
-    mask: torch.Tensor
-    video: torch.Tensor
-    past: torch.Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
-
-
-def collate(musicgen: MusicGen, examples: Examples, picks: np.ndarray, texts: np.ndarray, video: np.ndarray) -> Batch:
-    """Put examples together, no longer than the longest of them. texts, video: (B,) 0 or 1, whether each is shown."""
-    captions = [respell(musicgen, examples.captions[i]) for i in picks]
-    tokens = musicgen.processor.tokenizer(captions, return_tensors="pt", padding=True)
-    codes = examples.codes[picks]
-    longest = int(np.flatnonzero((codes >= 0).any(axis=(0, 1)))[-1]) + 1
-    return Batch(
-        torch.from_numpy(codes[..., :longest].astype(np.int64)),
-        torch.from_numpy(examples.controls[picks, :longest]),
-        tokens.input_ids,
-        tokens.attention_mask * torch.from_numpy(texts.astype(np.int64))[:, None],
-        torch.from_numpy(video.astype(np.float32)),
-        torch.ones(len(picks), longest),
-    )
-
-
-def hide_some(batch: Batch, channels: Sequence[str], share: float, rng: np.random.Generator) -> Batch:
-    """The batch, with expression hidden in about this share of the examples and motion in as many others."""
-    controls, drawn = batch.controls.numpy().copy(), rng.random(len(batch.controls))
-    for i, modality in enumerate(MODALITIES):
-        rows = (drawn >= i * share) & (drawn < (i + 1) * share)
-        controls[rows] = hide(controls[rows], channels, modality)
-    return replace(batch, controls=torch.from_numpy(controls))
-
-
-def hide_past(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
-    """The batch, with all or some of the music so far hidden in a share of the examples, see `TrainingConfig`."""
-    return replace(batch, past=heard_past(*batch.past.shape, share, rng))
-
-
-def heard_past(n: int, frames: int, share: float, rng: np.random.Generator) -> torch.Tensor:
-    """Draw which frames of n examples may be heard by those after them: (n, frames) float32, 1 or 0.
-
-    In a share of the examples some stretches are hidden, in each another part of it.
-    """
-    part = rng.random((n, 1)) * (rng.random((n, 1)) < share)
-    hidden = rng.random((n, -(-frames // STRETCH))) < part
-    return torch.from_numpy((~hidden.repeat(STRETCH, axis=1)[:, :frames]).astype(np.float32))
-
-
-def without_hidden(inputs: torch.Tensor, past: torch.Tensor, pad: int) -> torch.Tensor:
-    """What the decoder reads, (B * K, S), with pad for what was said at steps whose frame (B, T) is hidden."""
-    shown = F.pad(past, (1, inputs.shape[1] - past.shape[1] - 1), value=1.0)  # a step reads what the one before said
-    return torch.where(shown.repeat_interleave(len(inputs) // len(past), dim=0) > 0, inputs, pad)
-
-
-def loss_of(model: Any, batch: Batch, pad: int) -> torch.Tensor:
-    """Mean over the codebooks of the cross-entropy of their next codes, which is transformers' own loss.
+def loss_of(model: PeftModel, batch: Batch, pad: int) -> torch.Tensor:
+    """Compute the cross-entropy of the next codes in nats, averaged over the codebooks as in transformers.
 
     Args:
-        model: the `peft.PeftModel` of `adapter.attach`.
-        batch: what to learn from.
+        model: the model with its adapter, from `musicgen.attach` or `musicgen.load_adapter`.
+        batch: the batch to predict.
         pad: the model's pad token.
+
+    Notebook: notebooks/06_lora_finetuning
     """
     inputs, labels = inputs_and_labels(batch.codes, pad)
-    inputs = without_hidden(inputs, batch.past, pad)
+    inputs = mask_past(inputs, batch.past, pad)
     visual = embed_controls(model, batch.controls) * batch.video[:, None, None]
     with conditioned(model, to_steps(visual, labels.shape[2])):
-        out = model(
-            input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs, use_cache=False
-        )  # fmt: skip
+        out = model(input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs, use_cache=False)
     logits = out.logits.float().unflatten(0, (len(labels), -1))  # (B, K, S, V)
     losses = [
         F.cross_entropy(logits[:, k].flatten(0, 1), labels[..., k].flatten(), ignore_index=IGNORED)
@@ -174,40 +117,51 @@ def loss_of(model: Any, batch: Batch, pad: int) -> torch.Tensor:
     return torch.stack(losses).mean()
 
 
-def held_out_losses(model: Any, musicgen: MusicGen, examples: Examples, batch: int = 8) -> dict[str, float]:
-    """The loss on held-out examples with their own video, with another's (the control), and with none.
+def held_out_losses(model: PeftModel, musicgen: MusicGen, examples: Examples, batch: int = 8) -> dict[str, float]:
+    """Measure the loss on held-out examples, with nothing hidden but what the comparison is about.
 
-    Another's is of another performer and another song, where there is one: neighbours may be windows of one recording.
+    Args:
+        model: the model with its adapter.
+        musicgen: the MusicGen inside it.
+        examples: two or more.
+        batch: examples to compute at once.
+
+    Returns:
+        "loss" with each example's own video, "loss_shuffled" with the video of another example (the control, see
+        `mismatched_rows`), and "loss_none" without a video; in nats.
 
     Raises:
-        ExpotionError: fewer than two examples: there is no other video.
+        ExpotionError: there are fewer than two examples, and so no other video.
+
+    Notebook: notebooks/06_lora_finetuning
     """
     if len(examples) < 2:
         raise ExpotionError(f"{len(examples)} held-out examples are too few to shuffle; hold out two or more.")
     totals = {"loss": 0.0, "loss_shuffled": 0.0, "loss_none": 0.0}
-    controls = torch.from_numpy(examples.controls[_strangers(examples)])
+    controls = torch.from_numpy(examples.controls[mismatched_rows(examples)])
     for rows in np.array_split(np.arange(len(examples)), -(-len(examples) // batch)):
-        own = collate(musicgen, examples, rows, np.ones(len(rows)), np.ones(len(rows)))
-        others = replace(own, controls=controls[rows, : own.controls.shape[1]])
+        own = collate(musicgen, examples, rows)
+        shuffled = replace(own, controls=controls[rows, : own.controls.shape[1]])
         none = replace(own, video=torch.zeros(len(rows)))
-        for name, each in zip(totals, (own, others, none), strict=True):
+        for name, each in zip(totals, (own, shuffled, none), strict=True):
             loss = loss_of(model, each.to(musicgen.model.device), musicgen.pad)
             totals[name] += float(loss.detach()) * len(rows) / len(examples)
     return totals
 
 
-def _strangers(examples: Examples) -> np.ndarray:
-    """For each example another, (N,): the last one before it, in a circle, of another performer and another song.
+def mismatched_rows(examples: Examples) -> np.ndarray:
+    """Choose for each example another one whose video does not belong to its music: (N,) integers.
 
-    Where there is none, one that differs in either, or else just another.
+    It is of another performer and another song where there is one: neighbours may be windows of one recording. Else it
+    differs in either, or is just another example.
     """
-    n, found = len(examples), []
+    n, chosen = len(examples), []
     songs, performers = np.asarray(examples.songs), np.asarray(examples.performers)
     for i in range(n):
         before = (i - np.arange(1, n)) % n
-        unlike = (songs[before] != songs[i]).astype(int) + (performers[before] != performers[i])
-        found.append(before[unlike.argmax()])
-    return np.array(found)
+        differences = (songs[before] != songs[i]).astype(int) + (performers[before] != performers[i])
+        chosen.append(before[differences.argmax()])  # the nearest before it, of those that differ most
+    return np.array(chosen)
 
 
 def train_adapter(
@@ -218,32 +172,36 @@ def train_adapter(
     config: TrainingConfig,
     *,
     start: str | os.PathLike[str] | None = None,
-    extra_loss: Callable[[Any, int], torch.Tensor] | None = None,
-    progress: bool | None = False,
-) -> tuple[Any, AdapterConfig]:
-    """Train an adapter and LoRA on a MusicGen, in place, and keep the best under `folder/adapter`.
+    extra_loss: Callable[[PeftModel, int], torch.Tensor] | None = None,
+    progress: bool = False,
+    print_log: bool = False,
+) -> tuple[PeftModel, AdapterConfig]:
+    """Train an adapter and LoRA on a MusicGen, in place, and keep the best weights in `folder/adapter`.
 
-    The best has the lowest held-out loss of all validations. Killed and called again with the same folder, it goes on
-    where it was.
+    The best weights have the lowest held-out loss of all validations. A training that was killed continues where it
+    was when it is called again with the same folder.
 
     Args:
-        musicgen: freshly loaded.
-        train, held_out: no song and no performer may be in both. Without held-out examples the last weights are kept,
-            and nothing tells whether they are any good.
-        folder: for the checkpoint, the log (`log.jsonl`: losses, the gate, and `added`, the mean length of the vectors
-            that a video adds) and the adapter.
-        config: how to train.
-        start: the folder of an adapter to go on from; None starts a new one.
-        extra_loss: a second loss to add to that of the codes, from the model and the number of the step.
-        progress: True shows a bar with the time left, False prints the log, None says nothing (for a thread).
+        musicgen: a freshly loaded model.
+        train: the examples to learn from.
+        held_out: two or more examples to validate with, without a song or a performer of `train`. None keeps the last
+            weights, and nothing tells how good they are.
+        folder: where to keep the checkpoint, the log and the adapter. The lines of `log.jsonl` hold losses, the gate,
+            and `added`, the mean length of the vectors that the adapter adds.
+        config: the settings of the training.
+        start: the folder of an adapter to continue from; None starts a new one.
+        extra_loss: a second loss, computed from the model and the number of the step, to add to that of the codes.
+        progress: whether to show a progress bar.
+        print_log: whether to print each line of the log.
 
     Returns:
-        (the `peft.PeftModel` in eval mode, the adapter's configuration)
+        (the model in eval mode with the kept weights, the adapter's configuration)
 
     Raises:
-        ExpotionError: the split leaks, the model has an adapter already, or the one to start from does not fit.
+        ExpotionError: there are too few examples, the split leaks, the model has an adapter already, or the adapter to
+            continue from does not fit.
 
-    Notebook: notebooks/00_start_here
+    Notebook: notebooks/06_lora_finetuning
     """
     if len(train) < 1 or (held_out is not None and len(held_out) < 2):
         raise ExpotionError(
@@ -251,103 +209,168 @@ def train_adapter(
             "(one to shuffle)."
         )
     torch.manual_seed(config.seed)
+    model, adapter = _prepare_model(musicgen, train.channels, start)
+    if start is not None:  # it reads channels of its own choice
+        train = train.select(adapter.channels)
+        held_out = None if held_out is None else held_out.select(adapter.channels)
+    if held_out is not None:
+        check_split(train, held_out)
+    if config.gradient_checkpointing:
+        checkpoint_activations(musicgen)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    training = _AdapterTraining(musicgen, model, adapter, train, folder, config, extra_loss)
+    train_for(
+        config.hours,
+        folder,
+        STAGE,
+        training.model,
+        training.optimizer,
+        training.step,
+        validate=None if held_out is None else partial(training.validate, held_out),
+        log_every=10,
+        max_steps=config.max_steps,
+        enough=training.out_of_patience,
+        progress=progress,
+        print_log=print_log,
+    )
+    if held_out is None:
+        training.save()
+    else:
+        training.restore_best()
+    return training.finished_model(), adapter
+
+
+def _prepare_model(
+    musicgen: MusicGen, channels: Sequence[str], start: str | os.PathLike[str] | None
+) -> tuple[PeftModel, AdapterConfig]:
+    """Put a new adapter on the model, or the one to continue from, in training mode."""
     if start is None:
         width = musicgen.model.decoder.config.hidden_size
-        adapter = AdapterConfig(train.channels, width, probe=probe_of(musicgen))
+        adapter = AdapterConfig(tuple(channels), width, probe=probe_of(musicgen))
         model = attach(musicgen, adapter)
     else:
         model, adapter = load_adapter(musicgen, start)
         adapter = replace(adapter, probe=probe_of(musicgen))
-        train = train.select(adapter.channels)
-        held_out = held_out and held_out.select(adapter.channels)
-    if held_out is not None:
-        check_split(train, held_out)
-    model.train()  # what was loaded to play comes in eval mode, in which nothing is dropped out or checkpointed
-    if config.gradient_checkpointing:
-        spare_memory(musicgen)
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for name, p in named if "visual_adapter" not in name], "lr": config.lr},
-        {"params": [p for name, p in named if "visual_adapter" in name], "lr": config.adapter_lr},
-    ]
-    accelerator = _accelerator(musicgen.model.device)
-    model, optimizer = accelerator.prepare(model, torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.01))
+    return model.train(), adapter  # models load in eval mode, which turns dropout and gradient checkpointing off
 
-    def step(i: int, progress: float) -> dict[str, float]:
-        rng = np.random.default_rng([config.seed, i])
-        picks = rng.integers(len(train), size=config.batch)
-        shown = rng.random((2, config.batch)) >= np.array([[config.text_dropout], [config.video_dropout]])
-        batch = hide_some(collate(musicgen, train, picks, *shown), train.channels, config.modality_dropout, rng)
-        batch = hide_past(batch, config.past_dropout, rng)
-        with accelerator.autocast():
-            batch = batch.to(musicgen.model.device)
-            loss = loss_of(model, batch, musicgen.pad)
-            beside = extra_loss(model, i) if extra_loss else torch.zeros(())
-        optimizer.zero_grad()
-        accelerator.backward(loss + beside.to(loss.device))
-        accelerator.clip_grad_norm_([p for _, p in named], config.clip)
-        optimizer.step()
-        gate = next(p for name, p in named if name.endswith("gate"))
+
+class _AdapterTraining:
+    """The state of a training, and its steps: take an optimiser step, validate, save and restore.
+
+    Attributes:
+        model: the model with its adapter, as accelerate prepared it.
+        optimizer: over the trainable parameters, with a learning rate each for LoRA and the adapter.
+    """
+
+    def __init__(
+        self,
+        musicgen: MusicGen,
+        model: PeftModel,
+        adapter: AdapterConfig,
+        train: Examples,
+        folder: Path,
+        config: TrainingConfig,
+        extra_loss: Callable[[PeftModel, int], torch.Tensor] | None,
+    ) -> None:
+        """Make the optimiser and prepare the model for the device where it is."""
+        self.musicgen, self.adapter, self.train, self.folder = musicgen, adapter, train, folder
+        self.config, self.extra_loss = config, extra_loss
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.parameters = list(trained.values())
+        self.gate = next(p for name, p in trained.items() if name.endswith("gate"))
+        groups = [
+            {"params": [p for name, p in trained.items() if "visual_adapter" not in name], "lr": config.lr},
+            {"params": [p for name, p in trained.items() if "visual_adapter" in name], "lr": config.adapter_lr},
+        ]
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.01)
+        self.accelerator = _accelerator(musicgen.model.device)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+
+    def step(self, i: int, progress: float) -> dict[str, float]:
+        """Take optimiser step number i. Return what to log."""
+        batch = self.draw_batch(i).to(self.musicgen.model.device)
+        with self.accelerator.autocast():
+            loss = loss_of(self.model, batch, self.musicgen.pad)
+            extra = None if self.extra_loss is None else self.extra_loss(self.model, i)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss if extra is None else loss + extra.to(loss.device))
+        self.accelerator.clip_grad_norm_(self.parameters, self.config.clip)
+        self.optimizer.step()
         with torch.no_grad():
-            added = embed_controls(accelerator.unwrap_model(model), batch.controls).float().norm(dim=-1).mean()
-        logged = {"loss": loss.detach(), "gate": gate.detach(), "added": added} | (
-            {"extra_loss": beside.detach()} if extra_loss else {}
-        )
-        return {name: float(value) for name, value in logged.items()}
+            added = embed_controls(self.unwrapped(), batch.controls).float().norm(dim=-1).mean()
+        logged = {"loss": loss, "gate": self.gate, "added": added} | ({} if extra is None else {"extra_loss": extra})
+        return {name: float(value.detach()) for name, value in logged.items()}
 
-    folder.mkdir(parents=True, exist_ok=True)
-    losses = lambda: [row["held_out_loss"] for row in past_rows(folder / "log.jsonl")]  # noqa: E731
+    def draw_batch(self, i: int) -> Batch:
+        """Draw the batch of step i, and hide parts of it from the model (see `training.hiding`)."""
+        config, rng = self.config, np.random.default_rng([self.config.seed, i])
+        batch = collate(self.musicgen, self.train, rng.integers(len(self.train), size=config.batch))
+        batch = hide_conditions(batch, config.text_dropout, config.video_dropout, rng)
+        batch = hide_modalities(batch, self.train.channels, config.modality_dropout, rng)
+        return hide_past(batch, config.past_dropout, rng)
 
     @torch.no_grad()
-    def validate() -> dict[str, float]:
-        model.eval()
-        with accelerator.autocast():
-            measured = held_out_losses(model, musicgen, held_out)
-        model.train()
-        if measured["loss"] <= min(losses(), default=math.inf):
-            save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
+    def validate(self, held_out: Examples) -> dict[str, float]:
+        """Measure the held-out losses, and save the adapter if the loss is the lowest so far."""
+        self.model.eval()
+        with self.accelerator.autocast():
+            measured = held_out_losses(self.model, self.musicgen, held_out)
+        self.model.train()
+        if measured["loss"] <= min(self.validation_losses(), default=math.inf):
+            self.save()
         return measured
 
-    train_for(
-        config.hours, folder, "adapter", model, optimizer, step,
-        validate=None if held_out is None else validate, log_every=10, max_steps=config.max_steps,
-        enough=lambda: _since_the_best(losses()) >= config.patience, progress=progress,
-    )  # fmt: skip
-    if held_out is None:
-        save_adapter(accelerator.unwrap_model(model), adapter, folder / "adapter")
-    else:
-        restore_adapter(accelerator.unwrap_model(model), folder / "adapter")
-    # accelerate makes a prepared model compute in half precision even outside of its training: no longer
-    return accelerator.unwrap_model(model, keep_fp32_wrapper=False).eval(), adapter
+    def validation_losses(self) -> list[float]:
+        """Read the held-out losses so far from the log, of this run and of earlier ones."""
+        return [row["held_out_loss"] for row in validation_rows(self.folder / "log.jsonl")]
+
+    def out_of_patience(self) -> bool:
+        """Return whether the loss has not fallen for `patience` validations."""
+        losses = self.validation_losses()
+        since_best = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+        return since_best >= self.config.patience
+
+    def unwrapped(self) -> PeftModel:
+        """Return the model without accelerate's wrapper."""
+        return self.accelerator.unwrap_model(self.model)
+
+    def save(self) -> None:
+        """Write the current weights to `folder/adapter`."""
+        save_adapter(self.unwrapped(), self.adapter, self.folder / "adapter")
+
+    def restore_best(self) -> None:
+        """Load the weights that were saved last, which are those with the lowest held-out loss."""
+        restore_adapter(self.unwrapped(), self.folder / "adapter")
+
+    def finished_model(self) -> PeftModel:
+        """Return the model in eval mode, without the half precision that accelerate puts around its forward pass."""
+        return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
 
 
 def _accelerator(device: torch.device) -> Accelerator:
-    """What computes on the device where the model is, in the precision that it is made for.
+    """Return an accelerator for the device where the model is, in the precision that suits the device.
 
-    accelerate keeps one state for a process, and would move all that is trained to a device of its own choice.
+    accelerate keeps one state per process, which is reset here, and by itself would move the model to a device of its
+    own choice.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    AcceleratorState._reset_state(reset_partial_state=True)  # an earlier training's
+    AcceleratorState._reset_state(reset_partial_state=True)
     on_cpu = device.type == "cpu"
     return Accelerator(cpu=on_cpu, device_placement=False, mixed_precision=precision_of(device))
 
 
-def spare_memory(musicgen: MusicGen) -> None:
-    """From now on compute the decoder's activations anew where a gradient needs them (Chen et al. 2016)."""
+def checkpoint_activations(musicgen: MusicGen) -> None:
+    """Turn gradient checkpointing on (Chen et al. 2016): recompute the decoder's activations in the backward pass."""
     decoder = musicgen.model.decoder
-    named = "activation_checkpointing_enable"  # its newer name in transformers
-    enable = getattr(decoder, named if hasattr(decoder, named) else "gradient_checkpointing_enable")
+    newer_name = "activation_checkpointing_enable"  # newer versions of transformers call it so
+    enable = getattr(decoder, newer_name if hasattr(decoder, newer_name) else "gradient_checkpointing_enable")
     enable({"use_reentrant": False})
 
 
-def _since_the_best(losses: Sequence[float]) -> int:
-    """How many validations came after the best one; 0 before there is any."""
-    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
-
-
-def past_rows(log: Path) -> list[dict[str, Any]]:
-    """The lines of a log at which an adapter in training was validated."""
+def validation_rows(log: Path) -> list[dict[str, Any]]:
+    """Read the lines of a log that hold validations of an adapter."""
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    return [row for row in rows if row["stage"] == "adapter" and "held_out_loss" in row]
+    return [row for row in rows if row["stage"] == STAGE and "held_out_loss" in row]

@@ -1,16 +1,18 @@
-"""Read videos by their true times, and write music under their pictures.
+"""Reading and writing of videos, with the timestamp of every frame.
 
-`reading` decodes pictures and sound, `writing` makes an mp4 or a wav. Below them lie `containers` (opens a file and
-refuses one that is damaged), `demuxing` (times and orientation of every picture) and `muxing` (encodes or copies
-pictures).
+- `reading`: `probe`, `read_frames` and `read_audio` return facts, frames and sound of a video.
+- `writing`: `write_video`, `mux_audio` and `write_wav` write an mp4 or a wav.
+- `containers`: opens a file and refuses damaged ones.
+- `demuxing`: reads packets, their timestamps, and the rotation of the picture.
+- `muxing`: encodes or copies frames into an mp4 and encodes its sound.
 
 Example:
     >>> import tempfile
     >>> import numpy as np
     >>> from expotion_lite import Frame, probe, read_frames, write_video
-    >>> pictures = (Frame(np.full((48, 64, 3), 40 * i, np.uint8), i / 15) for i in range(5))
+    >>> frames = (Frame(np.full((48, 64, 3), 40 * i, np.uint8), i / 15) for i in range(5))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_video(f"{folder}/grey.mp4", pictures, audio=np.zeros(16000, np.float32), sample_rate=16000)
+    ...     path = write_video(f"{folder}/grey.mp4", frames, audio=np.zeros(16000, np.float32), sample_rate=16000)
     ...     info = probe(path)
     ...     times = [round(frame.time_s, 4) for frame in read_frames(path)]
     >>> info.width, info.height, info.frames, round(info.duration_s, 3), info.has_audio

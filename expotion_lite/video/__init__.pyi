@@ -1,4 +1,4 @@
-from .containers import Source as Source
+from .containers import VideoSource as VideoSource
 from .demuxing import SMALLEST_SIDE as SMALLEST_SIDE
 from .demuxing import VideoInfo as VideoInfo
 from .reading import Frame as Frame

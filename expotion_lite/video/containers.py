@@ -1,7 +1,7 @@
-"""Open a video from a path, bytes or a file object, and refuse what is no whole video.
+"""Opening of video files, from a path, bytes or a file object, with a check that the file is complete.
 
-`video` is what to import; this is its lowest layer. Containers are opened with PyAV (FFmpeg); the sizes that their own
-headers state are compared with the file first, because FFmpeg passes off the start of a cut file as the whole.
+PyAV (FFmpeg) opens the container. FFmpeg accepts a file that was cut off and reads its beginning as if it were all, so
+the sizes stated in the file's own headers are compared with its length first.
 """
 
 from __future__ import annotations
@@ -11,23 +11,33 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from ..errors import ExpotionError
 
 if TYPE_CHECKING:
     import av
 
-Source = str | os.PathLike[str] | bytes | BinaryIO
+VideoSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 """A path, the bytes of a video file, or an open binary file that can be rewound (it is read from its start)."""
+
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # element identifiers of Matroska and WebM
+_FIRST_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 
 
 @contextmanager
-def open_video(source: Source) -> Iterator[tuple[av.container.InputContainer, str]]:
-    """Open for reading; yield the container and the name that errors call it by."""
+def open_video(video: VideoSource) -> Iterator[tuple[av.container.InputContainer, str]]:
+    """Open a video for reading.
+
+    Yields:
+        The PyAV container, and the name of the video for error messages.
+
+    Raises:
+        ExpotionError: there is no such file, or it is empty, truncated, or not a video.
+    """
     import av
 
-    with _binary(source) as (file, name):
+    with _open_binary(video) as (file, name):
         try:
             size = file.seek(0, os.SEEK_END)
         except (OSError, AttributeError) as error:
@@ -37,42 +47,16 @@ def open_video(source: Source) -> Iterator[tuple[av.container.InputContainer, st
         if _is_truncated(file, size):
             raise ExpotionError(f"{name} is truncated, its end is missing; record, copy or download it again.")
         file.seek(0)
-        try:
-            container = av.open(file, options={"protocol_whitelist": "file"})  # a playlist must not reach the network
+        try:  # only files may be opened: a playlist must not reach the network
+            container = av.open(file, "r", options={"protocol_whitelist": "file"})
         except (av.FFmpegError, OSError) as error:
             raise ExpotionError(f"{name} is not a video that can be read; give an mp4, mov, webm or mkv.") from error
         with container:
             yield container, name
 
 
-@contextmanager
-def _binary(source: Source) -> Iterator[tuple[BinaryIO, str]]:
-    if isinstance(source, bytes | bytearray | memoryview):
-        yield io.BytesIO(source), "The video"
-    elif isinstance(source, str | os.PathLike):
-        if not os.path.exists(source):
-            raise ExpotionError(f"{source} does not exist; check the path.")
-        if os.path.isdir(source):
-            raise ExpotionError(f"{source} is a folder; name a video file in it.")
-        try:
-            file = open(source, "rb")  # noqa: SIM115
-        except OSError as error:
-            raise ExpotionError(f"{source} cannot be opened ({error.strerror}); check its permissions.") from error
-        with file:
-            yield file, str(source)
-    else:
-        _require_binary(source)
-        name = getattr(source, "name", None)
-        yield source, name if isinstance(name, str) else "The video"
-
-
-def _require_binary(source: object) -> None:
-    if not hasattr(source, "read") or source.read(0) != b"":
-        raise ExpotionError(f"A video is a path, bytes or an open binary file, not {type(source).__name__}.")
-
-
-def whole(file: BinaryIO) -> bytes:
-    """All bytes of an open binary file, from its start.
+def read_bytes(file: BinaryIO) -> bytes:
+    """Return all bytes of an open binary file, from its start if it can be rewound.
 
     Raises:
         ExpotionError: it was opened as text.
@@ -83,38 +67,83 @@ def whole(file: BinaryIO) -> bytes:
     return file.read()
 
 
+@contextmanager
+def _open_binary(video: VideoSource) -> Iterator[tuple[BinaryIO, str]]:
+    """Yield a binary file and its name for error messages; close the file only if it was opened here."""
+    if isinstance(video, bytes | bytearray | memoryview):
+        yield io.BytesIO(video), "The video"
+    elif isinstance(video, str | os.PathLike):
+        if not os.path.exists(video):
+            raise ExpotionError(f"The video {video} does not exist; name a video file, for example a .mp4 or .webm.")
+        if os.path.isdir(video):
+            raise ExpotionError(f"The video {video} is a folder; name a video file in it.")
+        try:
+            file = open(video, "rb")  # noqa: SIM115
+        except OSError as error:
+            raise ExpotionError(f"{video} cannot be opened ({error.strerror}); check its permissions.") from error
+        with file:
+            yield file, str(video)
+    else:
+        _require_binary(video)
+        name = getattr(video, "name", None)
+        yield video, name if isinstance(name, str) else "The video"
+
+
+def _require_binary(video: object) -> None:
+    if not hasattr(video, "read") or video.read(0) != b"":
+        raise ExpotionError(f"A video is a path, bytes or an open binary file, not {type(video).__name__}.")
+
+
 def _is_truncated(file: BinaryIO, size: int) -> bool:
-    """Whether the container's own sizes say that bytes are missing (ISO/IEC 14496-12, 4.2; RFC 8794, 6; RIFF)."""
+    """Return whether the headers of a file state more bytes than its `size`. Unknown formats pass."""
     file.seek(0)
     head = file.read(64)
-    if head[:4] == b"\x1a\x45\xdf\xa3":  # Matroska and WebM: a header, then one segment that may state its size
-        header, at = _vint(head, 4)
-        file.seek(at + (header or 0))
-        segment = file.read(16)
-        length, at_end = _vint(segment, 4) if segment[:4] == b"\x18\x53\x80\x67" else (None, 0)
-        return length is not None and at + (header or 0) + at_end + length > size
+    if head.startswith(_EBML):
+        return _is_truncated_matroska(file, head, size)
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return 8 + struct.unpack("<I", head[4:8])[0] > size
-    if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+    if head[4:8] in _FIRST_MP4_BOXES:
+        return _is_truncated_mp4(file, size)
+    return False
+
+
+def _is_truncated_matroska(file: BinaryIO, head: bytes, size: int) -> bool:
+    """Check Matroska or WebM (RFC 8794, section 6): a header element, then one segment that may state its size."""
+    header_length, header_start = _read_vint(head, 4)
+    segment_start = header_start + (header_length or 0)
+    file.seek(segment_start)
+    segment = file.read(16)
+    if not segment.startswith(_SEGMENT):
         return False
-    seen, position = set(), 0
+    length, offset = _read_vint(segment, 4)
+    return length is not None and segment_start + offset + length > size
+
+
+def _read_vint(data: bytes, at: int) -> tuple[int | None, int]:
+    """Return the EBML variable-length integer at `at` (None where it says "unknown") and the position behind it."""
+    width = 9 - data[at].bit_length() if len(data) > at and data[at] else 9
+    number = int.from_bytes(data[at : at + width], "big") & ((1 << 7 * width) - 1)
+    unknown = width > 8 or number == (1 << 7 * width) - 1
+    return None if unknown else number, at + width
+
+
+def _is_truncated_mp4(file: BinaryIO, size: int) -> bool:
+    """Check mp4 or mov (ISO/IEC 14496-12, section 4.2): a sequence of boxes, one of which holds the index.
+
+    A fragmented recording (with a "moof" box) may stop anywhere: each fragment can be read on its own.
+    """
+    seen: set[bytes] = set()
+    position = 0
     while position + 8 <= size:
         file.seek(position)
         box = file.read(16)
         length, kind = struct.unpack(">I4s", box[:8])
-        if length == 1 and len(box) == 16:
+        if length == 1 and len(box) == 16:  # a 64-bit length follows
             length = struct.unpack(">Q", box[8:])[0]
         seen.add(kind)
-        if length == 0:  # to the end of the file
+        if length == 0:  # the box extends to the end of the file
             break
         if position + length > size and kind in (b"moov", b"mdat") and b"moof" not in seen:
             return True
         position += max(length, 8)
     return not seen & {b"moov", b"meta"}
-
-
-def _vint(data: bytes, at: int) -> tuple[int | None, int]:
-    """The variable-length number at `at` (None = stated as unknown) and where it ends."""
-    width = 9 - data[at].bit_length() if len(data) > at and data[at] else 9
-    number = int.from_bytes(data[at : at + width], "big") & ((1 << 7 * width) - 1)
-    return None if width > 8 or number == (1 << 7 * width) - 1 else number, at + width

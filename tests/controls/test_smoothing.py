@@ -1,25 +1,22 @@
-"""Smoothing: against scipy and closed forms, and everything stays where it was in time."""
+"""Smoothing: filters agree with scipy and closed forms, and move nothing in time."""
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from itertools import product
 
 import numpy as np
 import pytest
-from scipy.interpolate import make_smoothing_spline
 from scipy.ndimage import convolve1d
 from scipy.signal import savgol_filter
-from synthetic import even_times, uneven_times
+from stick_people import even_times, uneven_times
 
+from expotion_lite.controls.recursive_filters import kalman_rts, one_euro
 from expotion_lite.controls.smoothing import (
     as_published,
     fill_gaps,
     frame_times,
-    kalman_rts,
     moving_average,
-    one_euro,
     resample,
     savitzky_golay,
     smooth,
@@ -71,11 +68,11 @@ def test_the_ends_are_held_over_short_gaps_only():
     assert filled[:3].tolist() == [3, 3, 3] and np.isnan(filled[20:]).all()
 
 
-def test_nothing_known_stays_nothing():
+def test_a_channel_without_samples_stays_missing():
     assert np.isnan(fill_gaps(even_times(10, 3), np.full((30, 2), NAN), 100.0)).all()
 
 
-# Filters against independent sources
+# Filters against independent implementations
 
 
 @pytest.mark.parametrize("points", [1, 3, 9])
@@ -96,7 +93,7 @@ def test_moving_average_weighs_time_and_not_frames():
 
 @pytest.mark.parametrize(("points", "order", "derivative"), [(5, 2, 0), (9, 3, 0), (9, 3, 1), (11, 4, 2), (7, 0, 0)])
 @pytest.mark.parametrize("frame_rate", [14.8, 29.97, 60])
-def test_savitzky_golay_is_scipys_at_even_times_ends_included(points, order, derivative, frame_rate):
+def test_savitzky_golay_equals_scipys_at_even_times_ends_included(points, order, derivative, frame_rate):
     values = noise(80, 2)
     ours = savitzky_golay(np.arange(80) / frame_rate, values, points / frame_rate, order, derivative=derivative)
     theirs = savgol_filter(values, points, order, deriv=derivative, delta=1 / frame_rate, axis=0, mode="interp")
@@ -123,90 +120,16 @@ def test_savitzky_golay_keeps_polynomials_across_gaps_and_ends():
     np.testing.assert_allclose(slopes[known], curve.deriv()(times[known]), atol=1e-5)
 
 
-class PaperOneEuro:
-    """The paper's algorithm 1, one sample at a time, one channel."""
-
-    def __init__(self, min_cutoff, beta, derivative_cutoff):
-        self.min_cutoff, self.beta, self.derivative_cutoff = min_cutoff, beta, derivative_cutoff
-        self.last_x = self.last_dx = None
-
-    @staticmethod
-    def alpha(rate, cutoff):
-        return 1.0 / (1.0 + (1.0 / (2 * math.pi * cutoff)) / (1.0 / rate))
-
-    def __call__(self, x, rate):
-        if self.last_x is None:
-            self.last_x, self.last_dx = x, 0.0
-            return x
-        dx = (x - self.last_x) * rate
-        a = self.alpha(rate, self.derivative_cutoff)
-        self.last_dx = a * dx + (1 - a) * self.last_dx
-        a = self.alpha(rate, self.min_cutoff + self.beta * abs(self.last_dx))
-        self.last_x = a * x + (1 - a) * self.last_x
-        return self.last_x
-
-
-def test_one_euro_is_the_papers():
-    times = uneven_times(30, 5)
-    values = np.cumsum(noise(len(times), 3), axis=0)
-    filters = [PaperOneEuro(1.2, 0.4, 0.9) for _ in range(3)]
-    rates = [NAN, *(1 / np.diff(times))]
-    expected = [
-        [step(x, rate) for step, x in zip(filters, row, strict=True)] for row, rate in zip(values, rates, strict=True)
-    ]
-    np.testing.assert_allclose(one_euro(times, values, 1.2, 0.4, 0.9), expected, atol=1e-12)
-
-
-def test_one_euro_lags_less_when_fast():
-    times = even_times(30, 4)
-    lag = [np.abs(10 * times - one_euro(times, 10 * times, 1.0, beta))[-1] for beta in (0.0, 0.5)]
-    assert lag[0] == pytest.approx(10 / (2 * np.pi), rel=0.05)  # speed / (2 pi cut-off)
-    assert lag[1] < lag[0] / 3
-
-
-def dense_smoother(times, samples, density, variance):
-    """Gaussian process regression with the same prior: an unknown line plus integrated Brownian motion."""
-    early, late = np.minimum(*np.meshgrid(times, times)), np.maximum(*np.meshgrid(times, times))
-    kernel = density * (early**3 / 3 + early**2 * (late - early) / 2)
-    line = np.stack([np.ones_like(times), times], axis=1)
-    inverse = np.linalg.inv(kernel + variance * np.eye(len(times)))
-    weights = np.linalg.solve(line.T @ inverse @ line, line.T @ inverse @ samples)
-    return line @ weights + kernel @ inverse @ (samples - line @ weights)
-
-
-def test_kalman_rts_is_the_dense_solution():
-    times = uneven_times(20, 2)
-    samples = np.sin(5 * times) + 0.2 * noise(len(times))
-    for density, variance in ((40.0, 0.04), (1.0, 0.5)):
-        expected = dense_smoother(times, samples, density, variance)
-        np.testing.assert_allclose(kalman_rts(times, samples, density, variance), expected, atol=1e-5)
-
-
-def test_kalman_rts_is_scipys_smoothing_spline_and_skips_what_is_missing():
-    times = uneven_times(30, 5)
-    samples = np.stack([np.sin(4 * times) + 0.1 * noise(len(times)), times], axis=1)
-    samples[20:35, 0] = NAN
-    known = ~np.isnan(samples[:, 0])
-    expected = make_smoothing_spline(times[known], samples[known, 0], lam=0.01 / 3.0)(times[known])
-    smoothed = kalman_rts(times, samples, process_noise=3.0, measurement_noise=0.01)
-    np.testing.assert_allclose(smoothed[known, 0], expected, atol=1e-5)
-    np.testing.assert_allclose(smoothed[:, 1], times, atol=1e-7)
-
-
-@pytest.mark.parametrize("frame_rate", [25, 60])
-def test_kalman_halves_an_oscillation_at_its_cutoff(frame_rate):
-    times = even_times(frame_rate, 10)
-    smoothed = kalman_rts(times, np.sin(2 * np.pi * 3 * times), cutoff_hz=3.0)
-    middle = slice(len(times) // 4, -len(times) // 4)
-    assert np.std(smoothed[middle]) / np.std(np.sin(2 * np.pi * 3 * times)[middle]) == pytest.approx(0.5, abs=0.02)
-
-
-# Time: things come out where they went in
+# Time: nothing moves
 
 
 @cache
 def known_times(method, clock, duration_s):
-    """Send a sine of 1 Hz, a step and a bump near the end through a filter; return their times and model frames."""
+    """Filter a sine of 1 Hz, a step and a bump near the end.
+
+    Returns:
+        Times of the frames (F,), the filtered signals (3, F), and the true times of step and bump in seconds.
+    """
     times = CLOCKS[clock](duration_s)
     step = int(np.searchsorted(times, duration_s - 3.0))
     sine = np.sin(2 * np.pi * times)
@@ -235,7 +158,7 @@ def test_a_sine_keeps_its_phase(method, clock, duration_s):
 
 @everywhere
 def test_a_step_stays_where_it_was(method, clock, duration_s):
-    """The video knows a step to lie between two of its frames: the output crosses half-way in the middle of these."""
+    """A step lies somewhere between two video frames; the output crosses one half in the middle between these."""
     centres, (_, frames, _), at, _ = known_times(method, clock, duration_s)
     after = int(np.flatnonzero(frames < 0.5)[-1]) + 1
     share = (0.5 - frames[after - 1]) / (frames[after] - frames[after - 1])
@@ -251,7 +174,7 @@ def test_a_short_bump_stays_where_it_was(method, clock, duration_s):
 
 
 def impulse_errors(method, clock, duration_s, n):
-    """Where n impulses of one video frame each come out (centroid), less where they went in; and their neighbours."""
+    """Return the shifts (n,) of n filtered impulses of one frame, and the distances to the frames before and after."""
     times = CLOCKS[clock](duration_s)
     picks = len(times) - 40 - 3 * np.arange(n)
     values = np.zeros((len(times), n))
@@ -272,14 +195,14 @@ def test_an_impulse_stays_in_its_frame(method, clock, duration_s):
 @pytest.mark.parametrize("duration_s", [10, 600])
 @pytest.mark.parametrize("method", ZERO_PHASE)
 def test_impulses_at_uneven_times_stay_between_their_neighbours_and_drift_nowhere(method, duration_s):
-    """Between frames at uneven distances nobody knows what a single one stood for: on average it is in its place."""
+    """At uneven times a single sample may move towards a neighbour, but on average nothing moves."""
     errors, before, after = impulse_errors(method, "uneven", duration_s, 30)
-    if method != "savgol":  # its lobes below 0 exaggerate a single one's centroid
+    if method != "savgol":  # negative lobes of its response exaggerate the centroid of one impulse
         assert (errors > before).all() and (errors < after).all()
     assert abs(errors.mean()) < HALF_FRAME_S / 2
 
 
-def test_the_causal_filter_never_answers_early():
+def test_the_causal_filter_does_not_react_early():
     times = even_times(30, 10)
     step = (times >= 5).astype(float)
     assert (one_euro(times, step)[times < 5] == 0).all()
@@ -288,7 +211,7 @@ def test_the_causal_filter_never_answers_early():
 # Resampling
 
 
-def test_frames_sit_at_their_centres_and_time_comes_out_as_time():
+def test_values_are_read_at_the_centres_of_frames():
     for clock in CLOCKS.values():
         times = clock(600)
         frames = resample(times, times, 50.0, 600.0)
@@ -312,7 +235,7 @@ def test_a_missing_stretch_keeps_its_place_and_length():
 
 
 @pytest.mark.parametrize(("tone_hz", "least", "most"), [(0.5, 0.95, 1.0), (6.0, 0.0, 0.04), (9.3, 0.0, 0.04)])
-def test_going_down_in_rate_does_not_alias(tone_hz, least, most):
+def test_a_lower_rate_does_not_alias(tone_hz, least, most):
     times = even_times(60, 20)
     frames = resample(times, np.sin(2 * np.pi * tone_hz * times + 0.3), 10.0)
     assert least <= np.abs(frames[5:-5]).max() <= most
@@ -324,11 +247,11 @@ def test_the_length_follows_the_clip():
     assert resample(np.array([0.0]), np.array([[7.0]]), 50.0, 0.1).tolist() == [[7.0]] * 5
 
 
-# What holds for all of them
+# Properties of all filters
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_missing_stays_missing_and_touches_nothing(method):
+def test_missing_samples_stay_missing_and_do_not_affect_other_channels(method):
     times = even_times(30, 10)
     values = noise(300, 3)
     values[100:130, 1] = values[:5, 2] = NAN
@@ -355,7 +278,7 @@ def test_jitter_shrinks_and_a_constant_is_untouched(method):
     np.testing.assert_allclose(smooth(times, np.full(len(times), 3.25), method), 3.25, atol=1e-9)
 
 
-def test_nearly_coinciding_times_do_no_harm():
+def test_nearly_equal_times_do_no_harm():
     times = np.sort(np.concatenate([even_times(30, 3), even_times(30, 3) + 1e-9]))
     for method in METHODS:
         assert np.abs(smooth(times, np.sin(times), method) - np.sin(times)).max() < 0.5
@@ -388,7 +311,7 @@ def test_bad_input_is_named(call, says):
     assert "\n" not in str(caught.value)
 
 
-def test_the_published_method_is_torchs_with_aligned_corners():
+def test_the_published_method_equals_torchs_interpolation_with_aligned_corners():
     """Means over 0.2 s, spread from the first frame to the last; what is missing counts as 0."""
     torch = pytest.importorskip("torch")
     times, values = np.arange(250) / 25, noise(250, 2)

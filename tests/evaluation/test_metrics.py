@@ -1,4 +1,4 @@
-"""Metrics against closed forms."""
+"""Tests of the metrics against closed forms and known music."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from expotion_lite.errors import ExpotionError
 from expotion_lite.evaluation.metrics import (
     against_others,
-    beat_alignment_score,
     beat_f_measure,
     bootstrap_interval,
     cents_off,
@@ -17,12 +16,10 @@ from expotion_lite.evaluation.metrics import (
     in_tune,
     key_of,
     level_curve,
-    loudness_lufs,
     mode_of,
     onset_motion_correlation,
     onset_strength,
     paired_permutation_test,
-    tag_divergence,
     tag_similarity,
     tempo_by_line,
     tempo_of,
@@ -48,8 +45,9 @@ def test_onsets_are_found_where_the_clicks_are():
 
 
 def test_correlation_of_shifted_sines_is_one_within_the_lag_and_closed_form_beyond():
-    t = np.arange(1000) / 50
-    wave = lambda delay: np.sin(2 * np.pi * 0.5 * (t - delay))  # noqa: E731 - period 2 s
+    def wave(delay):
+        return np.sin(2 * np.pi * 0.5 * (np.arange(1000) / 50 - delay))  # period 2 s
+
     assert onset_motion_correlation(wave(0), wave(0.2)) == pytest.approx(1.0, abs=1e-6)
     expected = np.cos(2 * np.pi * 0.5 * (0.5 - 0.3))
     assert onset_motion_correlation(wave(0), wave(0.5)) == pytest.approx(expected, abs=0.02)
@@ -64,7 +62,7 @@ def test_beats_of_a_click_track(bpm):
     assert beat_f_measure(track_beats(clicks(truth, 10.0), 16_000), truth) > 0.9
 
 
-def test_f_measure_counts_hits():
+def test_f_measure_counts_hits_within_the_window():
     truth = np.arange(1.0, 9.0)
     assert beat_f_measure(truth + 0.06, truth) == 1.0
     assert beat_f_measure(truth + 0.08, truth) == 0.0
@@ -85,36 +83,53 @@ def test_bootstrap_interval_of_a_normal_mean_is_the_textbook_one():
     assert high == pytest.approx(values.mean() + half, abs=0.02)
 
 
-def test_permutation_p_is_exact_for_few_and_uniform_under_the_null():
-    assert paired_permutation_test(np.ones(4), draws=100_000) == pytest.approx(1 / 16, abs=0.005)
+def test_bootstrap_interval_draws_the_same_clips_as_numpy_by_hand():
+    """The intervals in figures/*.json were drawn in this way."""
+    values = np.random.default_rng(3).random(52)
+    means = values[np.random.default_rng(0).integers(52, size=(10_000, 52))].mean(1)
+    assert bootstrap_interval(values) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=1e-12)
+
+
+def test_bootstrap_interval_of_paired_samples_and_of_one_value():
+    x = np.random.default_rng(4).random(30)
+
+    def ratio(a, b, axis=-1):
+        return a.mean(axis) / b.mean(axis)
+
+    assert bootstrap_interval(2 * x, x, statistic=ratio, draws=500) == pytest.approx((2.0, 2.0)), "drawn as pairs"
+    assert bootstrap_interval(np.array([0.3])) == (0.3, 0.3)
+
+
+def test_permutation_p_is_exact_for_few_people():
+    assert paired_permutation_test(np.ones(4)) == 1 / 16
+    assert paired_permutation_test(np.array([0.1, 0.2, -0.3])) == 5 / 8, "sums of rounded numbers are equal, too"
+    assert paired_permutation_test(np.zeros(5)) == paired_permutation_test(np.array([-1.0])) == 1
+    assert paired_permutation_test(np.array([1.0])) == 1 / 2
+
+
+def test_permutation_p_is_uniform_without_an_effect_and_one_sided():
     rng = np.random.default_rng(2)
-    p = [paired_permutation_test(rng.normal(size=20), draws=500) for _ in range(300)]
+    p = [paired_permutation_test(rng.normal(size=20), draws=200) for _ in range(200)]
     assert np.mean(np.array(p) < 0.1) == pytest.approx(0.1, abs=0.06)
+    assert paired_permutation_test(np.full(20, 0.5)) == pytest.approx(1 / 10_001)
+    assert paired_permutation_test(np.full(20, -0.5)) == 1
 
 
 @pytest.mark.parametrize("cents", [-60, -12, 0, 7, 85])
 @pytest.mark.parametrize("hz", [261.63, 880.0])
-def test_a_mistuned_tone_is_heard_to_be_so(hz, cents):
+def test_cents_off_measures_a_mistuned_tone(hz, cents):
     tone = np.sin(2 * np.pi * hz * 2 ** (cents / 1200) * np.arange(4_800) / 16_000)
     other = 0.5 * np.sin(2 * np.pi * hz * 1.5 * np.arange(4_800) / 16_000)
     assert cents_off(tone + other, 16_000, hz) == pytest.approx(cents, abs=5)
     assert in_tune(tone + other, 16_000) == (min(abs(cents), 100 - abs(cents)) < 20)
 
 
-def test_noise_is_in_tune_by_chance():
+def test_noise_is_in_tune_as_often_as_chance():
     noise = np.random.default_rng(0).standard_normal(16_000 * 60)
     assert in_tune(noise, 16_000) == pytest.approx(0.4, abs=0.06)
 
 
-def test_motion_on_the_beat_scores_one_and_a_sigma_off_the_root_of_one_over_e():
-    beats = np.arange(0.5, 10.0, 0.5)
-    assert beat_alignment_score(beats, beats) == 1.0
-    assert beat_alignment_score(beats + 0.05, beats) == pytest.approx(np.exp(-0.5), abs=1e-3)
-    assert beat_alignment_score(beats + 0.25, beats) < 1e-4
-    assert beat_alignment_score(np.zeros(0), beats) == beat_alignment_score(beats, np.zeros(0)) == 0.0
-
-
-def test_level_is_that_of_a_sine_and_follows_its_steps():
+def test_level_curve_of_a_sine_follows_its_steps():
     times = np.arange(10 * 16_000) / 16_000
     sine = np.sin(2 * np.pi * 440 * times)
     level = level_curve(sine, 16_000)
@@ -131,8 +146,8 @@ def test_level_is_that_of_a_sine_and_follows_its_steps():
 
 
 @pytest.mark.parametrize("tonic", range(12))
-def test_a_cadence_has_its_key(tonic):
-    """I IV V I, as sines: the key is found from sound, in major and in minor."""
+def test_key_and_mode_of_a_cadence(tonic):
+    """The chords I IV V I as sines, in major and in minor."""
     times = np.arange(16_000) / 16_000
     for mode, thirds in (("major", (4, 4, 4, 4)), ("minor", (3, 3, 4, 3))):
         chords = [(root, root + third, root + 7) for root, third in zip((0, 5, 7, 0), thirds, strict=True)]
@@ -145,14 +160,16 @@ def test_a_cadence_has_its_key(tonic):
         assert mode_of(chroma, tonic) == mode and mode_of(np.roll(chroma, 5), (tonic + 5) % 12) == mode
 
 
-def test_more_of_the_bands_beats_and_tempos_are_found_than_by_librosas_own_settings():
+@pytest.mark.slow
+def test_more_beats_and_tempos_of_the_band_are_found_than_with_librosas_defaults():
     import librosa
 
-    from expotion_lite.data.synthetic import CHOOSING, HELD_OUT_SONGS
+    from expotion_lite.data.synthetic import HELD_OUT_SONGS, VALIDATION_OFFSET
     from expotion_lite.synthetic import band
 
     beats, tempos = [], []
-    for seed in range(HELD_OUT_SONGS + CHOOSING + 500, HELD_OUT_SONGS + CHOOSING + 540):  # chose and measures nothing
+    first = HELD_OUT_SONGS + VALIDATION_OFFSET + 500  # neither validation nor test uses these
+    for seed in range(first, first + 40):
         piece = band.compose(seed, 10.0)
         audio = band.play(piece, 16_000)
         theirs = librosa.beat.beat_track(y=audio, sr=16_000, hop_length=160, units="time")[1]
@@ -175,12 +192,12 @@ def test_tempo_of_clicks(bpm, seconds):
         assert found == pytest.approx(bpm, rel=0.02)
 
 
-def test_in_silence_are_no_beats():
+def test_silence_has_no_beats():
     assert len(track_beats(np.zeros(32_000, np.float32), 16_000)) == 0
 
 
-def test_the_band_is_heard_in_its_mode():
-    """Well by who knows the tonic, and often by who does not."""
+@pytest.mark.slow
+def test_mode_of_the_band_is_found_better_with_the_tonic_than_without():
     from expotion_lite.synthetic import band
     from expotion_lite.synthetic.harmony import KEYS
 
@@ -193,17 +210,6 @@ def test_the_band_is_heard_in_its_mode():
     assert np.mean([mode_of(c, KEYS.index(p.key)) == p.mode for c, p in zip(heard, pieces, strict=True)]) > 0.9
 
 
-def test_tags_are_compared():
+def test_tag_similarity_is_zero_for_different_tags_and_one_for_the_same():
     a, b = np.array([[1.0, 0, 0], [0.5, 0.5, 0]]), np.array([[0, 1.0, 0], [1.0, 1.0, 0]])
     assert tag_similarity(a, b) == pytest.approx([0.0, 1.0])
-    assert tag_divergence(a, a) == pytest.approx([0.0, 0.0])
-    assert (tag_divergence(a, b) > 1).all()
-    expected = 0.5 * np.log(0.5 / 0.2) + 0.5 * np.log(0.5 / 0.8)
-    assert tag_divergence(np.full((1, 4), 0.5), np.full((1, 4), 0.2))[0] == pytest.approx(expected)
-
-
-def test_loudness_of_the_standards_own_tone():
-    """ITU-R BS.1770: a 997 Hz sine at full scale in one channel is -3.01 LUFS; half as loud, 6.02 less."""
-    sine = np.sin(2 * np.pi * 997 * np.arange(48_000 * 5) / 48_000)
-    assert loudness_lufs(sine, 48_000) == pytest.approx(-3.01, abs=0.05)
-    assert loudness_lufs(sine / 2, 48_000) == pytest.approx(-9.03, abs=0.05)

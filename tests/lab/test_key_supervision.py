@@ -1,4 +1,4 @@
-"""An adapter in training is asked what a face says of the key."""
+"""The auxiliary loss with which the adapter learns to tell the mode from a face."""
 
 from __future__ import annotations
 
@@ -9,105 +9,120 @@ import pytest
 import torch
 
 from expotion_lite.data.examples import Examples
-from expotion_lite.data.synthetic import CHOOSING, HELD_OUT_PERFORMERS, HELD_OUT_SONGS, synthetic_pair
+from expotion_lite.data.synthetic import HELD_OUT_PERFORMERS, HELD_OUT_SONGS, VALIDATION_OFFSET, synthetic_pair
 from expotion_lite.errors import ExpotionError
-from expotion_lite.lab.key_supervision import AROUND, FRAMES, embed_windows, faces_tell, load_ear, seen_losses
-from expotion_lite.lab.language_training import tonic_and_third
+from expotion_lite.lab.key_supervision import (
+    CONTEXT,
+    WINDOW_FRAMES,
+    embed_windows,
+    key_loss_from_faces,
+    load_harmony_probe,
+    window_losses,
+)
+from expotion_lite.lab.language_data import tonic_and_third
 from expotion_lite.musicgen.adapter import BUNDLED, AdapterConfig, attach, embed_controls, load_adapter
 from expotion_lite.musicgen.loading import NANO, load
 from expotion_lite.synthetic import band
 from expotion_lite.synthetic.harmony import BRIGHT
-from expotion_lite.training.loop import Batch, TrainingConfig, train_adapter
+from expotion_lite.training.batches import Batch
+from expotion_lite.training.loop import TrainingConfig, train_adapter
 
 
 @pytest.fixture(scope="module")
 def people():
-    """24 held-out performers: examples without music, which nothing here hears."""
-    numbers = np.arange(24) + CHOOSING
+    """Return 24 held-out performers, as examples whose codes are all 0: no test here uses their music."""
+    numbers = np.arange(24) + VALIDATION_OFFSET
     pairs = [synthetic_pair(int(HELD_OUT_SONGS + n), int(HELD_OUT_PERFORMERS + n), 6.0) for n in numbers]
     controls = np.stack([moves.values for _, moves in pairs])
-    codes = np.zeros((len(pairs), 4, controls.shape[1]), np.int16)
     return Examples(
-        codes,
-        controls,
-        ("",) * len(pairs),
-        HELD_OUT_SONGS + numbers,
-        HELD_OUT_PERFORMERS + numbers,
-        pairs[0][1].channels,
+        codes=np.zeros((len(pairs), 4, controls.shape[1]), np.int16),
+        controls=controls,
+        captions=("",) * len(pairs),
+        songs=HELD_OUT_SONGS + numbers,
+        performers=HELD_OUT_PERFORMERS + numbers,
+        channels=pairs[0][1].channels,
     )
 
 
-def window(musicgen, people, faces=None, begins=0):
-    """Frames of people from `begins` on, of whose music nothing is heard, and where the thirds of their songs lie."""
+def windows(musicgen, people, faces=None, start=0):
+    """Return windows of people from frame `start` on with all music hidden, which are first, and their songs' thirds.
+
+    faces: whose controls each of them gets, by number; by default its own.
+    """
     pieces = [band.compose(int(song), 10.0) for song in people.songs]
     captions = [f"a waltz in {piece.key}" for piece in pieces]
-    read = musicgen.processor.tokenizer(captions, return_tensors="pt", padding=True)
-    controls = np.pad(people.controls if faces is None else people.controls[faces], ((0, 0), (AROUND, 0), (0, 0)))
+    tokens = musicgen.processor.tokenizer(captions, return_tensors="pt", padding=True)
+    controls = np.pad(people.controls if faces is None else people.controls[faces], ((0, 0), (CONTEXT, 0), (0, 0)))
     batch = Batch(
-        torch.zeros(len(people), 4, FRAMES, dtype=torch.long),
-        torch.from_numpy(controls[:, begins : begins + FRAMES + 2 * AROUND]),
-        read.input_ids,
-        read.attention_mask,
-        torch.ones(len(people)),
-        torch.zeros(len(people), FRAMES),
+        codes=torch.zeros(len(people), 4, WINDOW_FRAMES, dtype=torch.long),
+        controls=torch.from_numpy(controls[:, start : start + WINDOW_FRAMES + 2 * CONTEXT]),
+        tokens=tokens.input_ids,
+        mask=tokens.attention_mask,
+        video=torch.ones(len(people)),
+        past=torch.zeros(len(people), WINDOW_FRAMES),
     )
-    first = torch.full((len(people),), begins == 0)
+    first = torch.full((len(people),), start == 0)
     return batch, first, torch.tensor([tonic_and_third(piece)[1] for piece in pieces])
 
 
-def test_an_untrained_adapter_sees_nothing_and_learns_from_what_it_is_asked(people):
+def test_an_untrained_adapter_ignores_faces_and_gets_gradients(people):
     musicgen = load("nano")
     model = attach(musicgen, AdapterConfig(people.channels, musicgen.model.decoder.config.hidden_size))
-    ear, others = load_ear(NANO), np.roll(np.arange(len(people)), 1)
+    probe, others = load_harmony_probe(NANO), np.roll(np.arange(len(people)), 1)
     with torch.no_grad():
-        losses = [seen_losses(model, ear, *window(musicgen, people, faces), musicgen.pad) for faces in (None, others)]
-    assert losses[0] == losses[1]
-    assert float(losses[0][1]) == pytest.approx(np.log(2), abs=0.4), "one of the two thirds above the tonic"
-    asked = faces_tell(musicgen, people, ear)
-    asked(model, 0).backward()
-    learns = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
-    assert any("visual_adapter" in name for name in learns) and any("lora" in name for name in learns)
-    assert ear.weight.grad is None and float(asked(model, 3).detach()) == float(asked(model, 3).detach())
+        own, other = (
+            window_losses(model, probe, *windows(musicgen, people, faces), musicgen.pad) for faces in (None, others)
+        )
+    assert own == other
+    assert float(own[1]) == pytest.approx(np.log(2), abs=0.4), "one of the two thirds above the tonic"
+    loss = key_loss_from_faces(musicgen, people, probe)
+    loss(model, 0).backward()
+    learning = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    assert any("visual_adapter" in name for name in learning) and any("lora" in name for name in learning)
+    assert probe.weight.grad is None, "the probe stays as it is"
+    assert float(loss(model, 3).detach()) == float(loss(model, 3).detach()), "a step's windows are always the same"
 
 
-def test_a_window_is_seen_as_within_its_clip(people):
+def test_a_window_gets_the_embeddings_that_it_has_in_its_clip(people):
     musicgen = load("nano")
     model, config = load_adapter(musicgen, BUNDLED)
-    seen = people.select(config.channels)
+    people = people.select(config.channels)
     with torch.no_grad():
-        whole = embed_controls(model, torch.from_numpy(seen.controls))
-        for begins in (0, 90):
-            batch, first, _ = window(musicgen, seen, begins=begins)
-            batch.controls[first, :AROUND] = 7.0  # never looked at
-            torch.testing.assert_close(embed_windows(model, batch.controls, first), whole[:, begins : begins + FRAMES])
+        whole = embed_controls(model, torch.from_numpy(people.controls))
+        for start in (0, 90):
+            batch, first, _ = windows(musicgen, people, start=start)
+            batch.controls[first, :CONTEXT] = 7.0  # never read
+            expected = whole[:, start : start + WINDOW_FRAMES]
+            torch.testing.assert_close(embed_windows(model, batch.controls, first), expected)
 
 
-@pytest.mark.parametrize("begins", [0, 100])
-def test_the_bundled_adapter_knows_the_third_by_the_faces_of_people_whom_it_never_saw(people, begins):
+@pytest.mark.parametrize("start", [0, 100])
+def test_the_bundled_adapter_tells_the_mode_from_faces_that_it_never_saw(people, start):
     musicgen = load("nano")
     model, config = load_adapter(musicgen, BUNDLED)
-    seen, bright = people.select(config.channels), [band.compose(int(s), 10.0).mode in BRIGHT for s in people.songs]
+    people = people.select(config.channels)
+    bright = [band.compose(int(song), 10.0).mode in BRIGHT for song in people.songs]
     of_other_mode = np.array([bright.index(not mode) for mode in bright])
     with torch.no_grad():
         own, other = (
-            float(seen_losses(model, load_ear(NANO), *window(musicgen, seen, faces, begins), musicgen.pad)[1])
+            float(
+                window_losses(model, load_harmony_probe(NANO), *windows(musicgen, people, faces, start), musicgen.pad)[
+                    1
+                ]
+            )
             for faces in (None, of_other_mode)
         )
-    assert own < 0.9 * np.log(2) < other, "nats; log(2) does not know which of the two"
+    assert own < 0.9 * np.log(2) < other, "nats; log(2) is to guess between major and minor"
 
 
-def test_what_is_asked_beside_the_codes_is_learned_with_them(people, tmp_path):
+@pytest.mark.slow
+def test_the_loss_is_trained_beside_that_of_the_codes(people, tmp_path):
     musicgen = replace(load("nano"), window=people.controls.shape[1])
-    config, asked = TrainingConfig(max_steps=2, batch=2), []
-
-    def also(model, i):
-        asked.append(i)
-        return faces_tell(musicgen, people, load_ear(NANO))(model, i)
-
-    train_adapter(musicgen, people, None, tmp_path, config, extra_loss=also)
-    assert asked == [0, 1] and '"extra_loss"' in (tmp_path / "log.jsonl").read_text()
+    loss = key_loss_from_faces(musicgen, people, load_harmony_probe(NANO))
+    train_adapter(musicgen, people, None, tmp_path, TrainingConfig(max_steps=2, batch=2), extra_loss=loss)
+    assert '"extra_loss"' in (tmp_path / "log.jsonl").read_text()
 
 
-def test_a_nano_without_an_ear_is_named(tmp_path):
+def test_a_nano_without_a_probe_is_named(tmp_path):
     with pytest.raises(ExpotionError, match="holds no ear.safetensors"):
-        load_ear(tmp_path)
+        load_harmony_probe(tmp_path)

@@ -1,7 +1,7 @@
-"""A model of facebook/musicgen-small's true shape takes every path of the library. Its weights are random.
+"""The whole library on a model of facebook/musicgen-small's shape, with random weights.
 
-The names in the file are those of the published checkpoint, which is older than today's transformers: weight
-normalisation in two tensors `weight_g` and `weight_v`, and the table of positions among the weights.
+The tensors have the names of the published checkpoint, which was written by an older transformers: weight
+normalization is stored as `weight_g` and `weight_v`, and the table of positions is stored with the weights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from transformers import (
 from expotion_lite import generation
 from expotion_lite.assets import example_clip
 from expotion_lite.controls.channels import Controls
-from expotion_lite.course import shape
+from expotion_lite.course import musicgen_small_config
 from expotion_lite.musicgen.adapter import (
     AdapterConfig,
     attach,
@@ -46,21 +46,23 @@ from expotion_lite.training.loop import Batch, loss_of
 from expotion_lite.video.reading import probe, read_frames
 from expotion_lite.video.writing import write_video
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "steady rock with guitar, bass and drums"
 CHANNELS = ("smile", "head_pitch")
 POSITIONS = "decoder.model.decoder.embed_positions.weights"
-TODAY = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
+NEW_NAMES = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
 
 
 def new_model():
-    """MusicGen small without weights."""
+    """Return a MusicGen small without weights."""
     with torch.device("meta"):
-        return MusicgenForConditionalGeneration(shape())
+        return MusicgenForConditionalGeneration(musicgen_small_config())
 
 
 def published(name):
-    """The name of a tensor in the published checkpoint."""
-    for old, new in TODAY.items():
+    """Return the name of a tensor in the published checkpoint."""
+    for old, new in NEW_NAMES.items():
         name = name.replace(new, old)
     return name
 
@@ -75,7 +77,7 @@ def random_weights(name, shape):
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread():
-    """Two threads wait for each other at every product; where other programs run too, that takes ten times as long."""
+    """Use one thread: beside other programs, two wait for each other at every product and take ten times as long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -84,14 +86,15 @@ def _one_thread():
 
 @pytest.fixture(autouse=True)
 def _one_model_at_a_time():
+    """Free the last pipeline's memory: `load_pipeline` keeps one, so that nano replaces the large model."""
     yield
-    generation._load_pipeline.cache_clear()
+    generation.load_pipeline()
     gc.collect()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What the hub would have given: 1.2 GB, stored in half precision, that go when the tests are done."""
+    """A folder as the hub gives it, 1.2 GB in half precision, removed after the tests."""
     path = tmp_path_factory.mktemp("musicgen-small")
     torch.manual_seed(0)
     model = new_model()
@@ -109,7 +112,7 @@ def folder(tmp_path_factory):
 
 
 def differing(model, folder):
-    """Names of the tensors that are not what the file holds, the adapter's and LoRA's aside."""
+    """Return the names of tensors that differ from the file, except those of the adapter and LoRA."""
     names = []
     with safe_open(folder / "model.safetensors", "pt") as file:
         for name, tensor in model.state_dict().items():
@@ -121,7 +124,7 @@ def differing(model, folder):
 
 
 def is_new(name):
-    """Whether a tensor belongs to the adapter or to LoRA."""
+    """Return whether a tensor belongs to the adapter or to LoRA."""
     return "visual_adapter" in name or "lora_" in name
 
 
@@ -136,7 +139,7 @@ def controls_of(frames):
 
 @dataclass
 class Trained:
-    """What one step of training did."""
+    """The result of one training step."""
 
     adapter: Path
     losses: tuple[float, float]
@@ -188,7 +191,7 @@ def test_every_weight_of_a_checkpoint_with_the_published_names_arrives(folder):
     assert torch.equal(positions.weights, positions.get_embedding(2048, 1024))
 
 
-def test_a_second_of_sound_is_fifty_frames_and_back(folder):
+def test_a_second_of_audio_is_fifty_frames_and_back(folder):
     musicgen = load(folder)
     codes = encode(musicgen, 0.1 * torch.randn(1, 32000))
     assert codes.shape == (1, 4, 50) and codes.min() >= 0 and codes.max() < 2048
@@ -202,8 +205,8 @@ def test_a_step_of_training_changes_the_adapter_and_lora_alone(trained):
     assert trained.base_differs == []
 
 
-def test_a_saved_adapter_comes_back_and_is_heard(folder, trained):
-    """Its logits are those of transformers' own forward, and music made with both guidances has its length."""
+def test_a_saved_adapter_is_loaded_and_changes_the_music(folder, trained):
+    """The logits equal those of transformers' forward, and music with both kinds of guidance has the right length."""
     pipeline = generation.load_pipeline(str(folder), str(trained.adapter))
     musicgen, model, decoder = pipeline.musicgen, pipeline.peft_model, pipeline.decoder
     again = learning(model)
@@ -228,7 +231,7 @@ def test_a_saved_adapter_comes_back_and_is_heard(folder, trained):
     assert audio.shape == (64000,) and np.isfinite(audio).all() and audio.std() > 0.01
 
 
-def test_a_video_gets_its_music(folder, tmp_path):
+def test_generate_writes_the_video_with_music(folder, tmp_path):
     video = write_video(tmp_path / "in.mp4", islice(read_frames(example_clip()), 25))
     out = tmp_path / "out.mp4"
     take = generation.generate(video, PROMPT, model=folder, adapter=None, output=out, progress=False)
@@ -237,8 +240,8 @@ def test_a_video_gets_its_music(folder, tmp_path):
     assert probe(out).has_audio and probe(out).frames == 25
 
 
-def test_bfloat16_makes_music_too(folder, trained):
-    """Half the memory; the adapter itself stays in single precision."""
+def test_bfloat16_makes_music(folder, trained):
+    """The adapter itself stays in float32."""
     musicgen = load(folder, dtype="bfloat16")
     model, config = load_adapter(musicgen, trained.adapter)
     assert musicgen.model.decoder.lm_heads[0].weight.dtype == torch.bfloat16

@@ -1,4 +1,4 @@
-"""The studio's page: for this computer only, and nothing of it stays."""
+"""The studio's page: it is served to this computer only, and its notebook is deleted at the end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import nbformat
 import pytest
 
 from expotion_lite.cli import main
-from expotion_lite.studio import server as serving
+from expotion_lite.studio import server
 
 
 @pytest.fixture
 def started(monkeypatch):
-    """What would have been started: command, and the notebook as it was then."""
+    """Replace the start of Voila, and return its command and the files that it would have read."""
     seen = {}
 
     def run(words, cwd, check):
@@ -25,11 +25,11 @@ def started(monkeypatch):
         seen["settings"] = json.loads((Path(cwd) / "voila.json").read_text())
         return subprocess.CompletedProcess(words, 0)
 
-    monkeypatch.setattr(serving.subprocess, "run", run)
+    monkeypatch.setattr(server.subprocess, "run", run)
     return seen
 
 
-def test_the_studio_is_opened_for_this_computer_only(started, tmp_path, monkeypatch):
+def test_the_studio_is_served_to_this_computer_only(started, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["studio", "--recordings", "may", "--port", "9012", "--adapter", "none", "--no-browser"]) == 0
     words = started["words"]
@@ -44,21 +44,21 @@ def test_the_studio_is_opened_for_this_computer_only(started, tmp_path, monkeypa
     assert not started["path"].exists() and not (tmp_path / "may").exists()
 
 
-def test_the_browser_opens_unless_it_shall_not(started):
+def test_a_browser_is_opened_by_default(started):
     assert main(["studio"]) == 0
     assert "--no-browser" not in started["words"]
 
 
-def test_what_cannot_be_is_said_on_one_line(tmp_path, capsys, monkeypatch):
+def test_errors_are_one_line(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     assert main(["studio", "--recordings", str(tmp_path / "file")]) == 2
     assert "is a file; name a folder" in capsys.readouterr().err
-    monkeypatch.setattr(serving, "find_spec", lambda name: None)
+    monkeypatch.setattr(server, "find_spec", lambda name: None)
     assert main(["studio"]) == 2
     assert 'pip install "expotion-lite[notebooks]"' in capsys.readouterr().err
 
 
-def test_voilas_failure_is_not_hidden(monkeypatch, capsys):
-    monkeypatch.setattr(serving.subprocess, "run", lambda words, cwd, check: subprocess.CompletedProcess(words, 3))
+def test_a_failure_of_voila_is_reported(monkeypatch, capsys):
+    monkeypatch.setattr(server.subprocess, "run", lambda words, cwd, check: subprocess.CompletedProcess(words, 3))
     assert main(["studio"]) == 2
     assert "exit code 3" in capsys.readouterr().err

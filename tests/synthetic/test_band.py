@@ -1,4 +1,4 @@
-"""The band: what its pieces say of themselves is what is heard."""
+"""The band: the audio of a piece agrees with its ground truth."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from expotion_lite.synthetic.band import compose, play
 RATE = 16_000
 
 
-def test_the_same_seed_is_the_same_piece():
+def test_the_same_seed_gives_the_same_audio():
     first, again, other = (play(compose(seed, 4.0), RATE) for seed in (3, 3, 4))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize("style", ["techno", "rock", "funk", "march"])
-def test_a_pulse_is_heard_where_the_beats_are(style):
-    """Onsets, found without the score, are stronger on the beats than a quarter of a beat after them."""
+def test_onsets_are_strongest_on_the_beats(style):
+    """The onset strength of the audio is compared with that a quarter of a beat later."""
     piece = compose(11, style=style)
     onsets = onset_strength(play(piece, RATE), RATE)
     on = np.round(piece.beats[1:-1] * 50).astype(int)
     between = np.round((piece.beats[1:-1] + 15 / piece.tempo_bpm) * 50).astype(int)
-    near = lambda frames: np.mean([onsets[f - 1 : f + 3].max() for f in frames])  # noqa: E731
-    assert near(on) > 1.5 * near(between)
+
+    def strength(frames):
+        return np.mean([onsets[f - 1 : f + 3].max() for f in frames])
+
+    assert strength(on) > 1.5 * strength(between)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_louder_where_the_energy_is_higher_and_never_digital_silence(seed):
+def test_audio_is_louder_where_the_energy_is_higher_and_never_digitally_silent(seed):
     piece = compose(seed, style="rock")
     audio = play(piece, RATE)
     loudness = np.sqrt((audio.reshape(600, 320) ** 2).mean(1))

@@ -1,28 +1,41 @@
-"""Synthetic performers: they turn on the beats, show the music's mood, and MediaPipe sees what they do."""
+"""Synthetic performers: they turn on the beats, show the mood of the music, and MediaPipe sees their movements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from expotion_lite.assets import example_clip
 from expotion_lite.errors import ExpotionError
-from expotion_lite.landmarks.extraction import BLENDSHAPES, extract_landmarks
+from expotion_lite.landmarks.extraction import BLENDSHAPES, Landmarks, extract_landmarks
+from expotion_lite.synthetic.camera import LOWER_LIDS, UPPER_LIDS, to_landmarks
 from expotion_lite.synthetic.people import Performer, draw_performer
-from expotion_lite.synthetic.performer import main, perform, render_frames, to_landmarks
+from expotion_lite.synthetic.performer import main, perform
+from expotion_lite.synthetic.photograph import LOWER_LIP, UPPER_LIP, render_frames
 from expotion_lite.video.reading import probe
 
 STEADY = {
-    "lead": "nod", "nod_deg": 16.0, "every": 1, "offbeat": False, "timing_sd_s": 0.0, "size_sd": 0.05, "fidget": 0.0,
-    "uneven": False, "frame_rate": 60.0, "face_seen": True, "body_seen": True, "losses_per_s": 0.0,
-}  # fmt: skip
+    "lead": "nod",
+    "nod_deg": 16.0,
+    "every": 1,
+    "offbeat": False,
+    "timing_sd_s": 0.0,
+    "size_sd": 0.05,
+    "fidget": 0.0,
+    "uneven": False,
+    "frame_rate": 60.0,
+    "face_seen": True,
+    "body_seen": True,
+    "losses_per_s": 0.0,
+}
 
 
 @dataclass(frozen=True)
 class Music:
-    """What a performer hears: a steady beat with a bar of four."""
+    """The parts of a piece that a performer reacts to: a steady beat in four."""
 
     seed: int
     mode: str
@@ -47,8 +60,8 @@ def steady(seed: int = 0, **habits: object) -> Performer:
     return replace(draw_performer(seed), **(STEADY | habits))
 
 
-def bottoms(times: np.ndarray, curve: np.ndarray) -> np.ndarray:
-    """Times of the local maxima of a curve, by parabolas through three samples."""
+def peaks(times: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """Times of the local maxima of a curve, interpolated by parabolas (a pitch is largest where the chin is lowest)."""
     k = np.flatnonzero((curve[1:-1] > curve[:-2]) & (curve[1:-1] >= curve[2:]) & (curve[1:-1] > curve.mean())) + 1
     before, at, after = curve[k - 1], curve[k], curve[k + 1]
     return times[k] + (times[1] - times[0]) * 0.5 * (before - after) / (before - 2 * at + after)
@@ -56,19 +69,21 @@ def bottoms(times: np.ndarray, curve: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("lateness_s", [-0.03, 0.0, 0.06])
 @pytest.mark.parametrize("tempo_bpm", [64.0, 100.0, 148.0])
-def test_nods_are_at_their_bottom_on_the_beat_plus_the_personal_lateness(lateness_s: float, tempo_bpm: float) -> None:
+def test_nods_reach_their_lowest_point_on_the_beat_plus_the_personal_lateness(
+    lateness_s: float, tempo_bpm: float
+) -> None:
     piece = music(tempo_bpm=tempo_bpm)
     take = perform(piece, steady(lateness_s=lateness_s))
     expected = piece.beats + lateness_s
     expected = expected[(expected > 0.1) & (expected < 9.9)]
-    found = bottoms(take.times, take.curves["pitch"].astype(float))
+    found = peaks(take.times, take.curves["pitch"].astype(float))
     found = found[(found > expected[0] - 0.1) & (found < expected[-1] + 0.1)]
     np.testing.assert_allclose(found, expected, atol=0.012)
 
 
-def test_a_window_shows_what_the_whole_take_shows_there() -> None:
-    piece, who = music(), steady(fidget=0.5)
-    whole, part = perform(piece, who, seed=4), perform(piece, who, seed=4, start_s=2.0, duration_s=3.0)
+def test_a_window_agrees_with_the_whole_take() -> None:
+    piece, person = music(), steady(fidget=0.5)
+    whole, part = perform(piece, person, seed=4), perform(piece, person, seed=4, start_s=2.0, duration_s=3.0)
     assert part.times[0] == 0.0
     for name in whole.curves:
         there = np.interp(part.times + 2.0, whole.times, whole.curves[name])
@@ -78,7 +93,7 @@ def test_a_window_shows_what_the_whole_take_shows_there() -> None:
 def test_downbeat_performers_nod_once_a_bar() -> None:
     piece = music(tempo_bpm=120.0)
     take = perform(piece, steady(every=4, lateness_s=0.0))
-    found = bottoms(take.times, take.curves["pitch"].astype(float))
+    found = peaks(take.times, take.curves["pitch"].astype(float))
     np.testing.assert_allclose(found, piece.downbeats[: len(found)], atol=0.012)
     assert len(found) == len(piece.downbeats)
 
@@ -98,7 +113,7 @@ def test_movement_grows_with_the_music() -> None:
     assert np.ptp(loud["pitch"]) > 1.6 * np.ptp(soft["pitch"])
 
 
-def test_brows_rise_at_accents_and_nowhere_else() -> None:
+def test_brows_rise_at_accents_only() -> None:
     piece = music()
     curves = [(t := perform(piece, steady(seed, expressivity=1.0))).curves["brow_up"] for seed in range(20)]
     mean = np.mean(curves, axis=0)
@@ -109,15 +124,15 @@ def test_brows_rise_at_accents_and_nowhere_else() -> None:
 
 def test_curves_are_continuous_and_in_range() -> None:
     for seed in range(30):
-        who = replace(draw_performer(seed), frame_rate=60.0, uneven=False)
-        curves = perform(music(seed), who).curves
+        person = replace(draw_performer(seed), frame_rate=60.0, uneven=False)
+        curves = perform(music(seed), person).curves
         for name in ("smile", "frown", "brow_up", "brow_down", "jaw", "blink"):
             assert curves[name].min() >= 0.0 and curves[name].max() <= 1.0
-        assert np.abs(np.diff(curves["pitch"])).max() < 4.5  # degrees from frame to frame: no teleporting
+        assert np.abs(np.diff(curves["pitch"])).max() < 4.5  # degrees from frame to frame
         assert np.abs(np.diff(curves["sway"])).max() < 0.08
 
 
-def test_everybody_has_a_strong_rhythmic_part_and_most_move_on_every_beat() -> None:
+def test_everybody_has_a_strong_rhythmic_movement_and_most_move_on_every_beat() -> None:
     crowd = [draw_performer(seed) for seed in range(500)]
     assert all(p.nod_deg > 3 or p.bounce > 0.1 or p.conduct > 0.5 or p.tap > 0.1 for p in crowd)
     assert np.mean([p.lead == "nod" for p in crowd]) > 0.45
@@ -126,7 +141,7 @@ def test_everybody_has_a_strong_rhythmic_part_and_most_move_on_every_beat() -> N
     assert all(-0.03 <= p.lateness_s <= 0.06 for p in crowd)
 
 
-def test_frame_times_follow_the_camera() -> None:
+def test_frame_times_are_those_of_the_camera() -> None:
     even = perform(music(), steady(frame_rate=29.97)).times
     np.testing.assert_allclose(even, np.arange(len(even)) / 29.97, atol=1e-9)
     uneven = perform(music(), steady(frame_rate=25.0, uneven=True)).times
@@ -135,27 +150,29 @@ def test_frame_times_follow_the_camera() -> None:
     assert 9.0 < uneven[-1] <= 10.0
 
 
-def test_the_same_seeds_give_the_same_landmarks_and_other_seeds_others() -> None:
-    who = draw_performer(5)
-    first, again = (to_landmarks(perform(music(), who, seed=2), who) for _ in range(2))
+def test_the_same_seeds_give_the_same_landmarks_and_other_seeds_give_others() -> None:
+    person = draw_performer(5)
+    first, again = (to_landmarks(perform(music(), person, seed=2), person) for _ in range(2))
     for name in ("times", "face", "blendshapes", "head_pose", "body"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
-    other = perform(music(), who, seed=3).curves["pitch"]
-    assert not np.array_equal(other, perform(music(), who, seed=2).curves["pitch"])
+    other = perform(music(), person, seed=3).curves["pitch"]
+    assert not np.array_equal(other, perform(music(), person, seed=2).curves["pitch"])
 
 
-def test_landmarks_have_the_signs_of_a_picture() -> None:
-    who = steady(jitter=1e-4, view_deg=(0.0, 0.0, 0.0))
-    take = perform(music(), who)
+def test_landmarks_move_in_the_directions_of_the_curves() -> None:
+    person = steady(jitter=1e-4, view_deg=(0.0, 0.0, 0.0))
+    take = perform(music(), person)
     still = {name: np.zeros_like(curve) for name, curve in take.curves.items()}
-    seen = lambda **curves: to_landmarks(  # noqa: E731
-        replace(take, curves=still | {k: still[k] + np.float32(v) for k, v in curves.items()}), who
-    )
+
+    def seen(**values: float) -> Landmarks:
+        curves = {name: still[name] + np.float32(value) for name, value in values.items()}
+        return to_landmarks(replace(take, curves=still | curves), person)
+
     rest = seen()
-    assert seen(pitch=15).face[0, 1, 1] > rest.face[0, 1, 1]  # chin down: the nose goes down
-    assert seen(yaw=15).face[0, 1, 0] > rest.face[0, 1, 0]  # turned to the image's right
+    assert seen(pitch=15).face[0, 1, 1] > rest.face[0, 1, 1]  # chin down: the nose moves down
+    assert seen(yaw=15).face[0, 1, 0] > rest.face[0, 1, 0]  # to the right of the image
     tilted = seen(roll=15).face[0]
-    assert tilted[263, 1] > tilted[33, 1]  # clockwise: the eye at the image's right goes down
+    assert tilted[263, 1] > tilted[33, 1]  # clockwise: the eye at the right of the image moves down
     assert rest.face[0, 263, 0] > rest.face[0, 33, 0] and rest.body[0, 11, 0] > rest.body[0, 12, 0]
     assert rest.face[0, 10, 1] < rest.face[0, 468, 1] < rest.face[0, 1, 1] < rest.face[0, 152, 1] < rest.body[0, 11, 1]
     assert seen(shoulders=0.2).body[0, 11, 1] < rest.body[0, 11, 1]
@@ -165,9 +182,20 @@ def test_landmarks_have_the_signs_of_a_picture() -> None:
     np.testing.assert_allclose(seen(pitch=12, yaw=-7, roll=3).head_pose.mean(0), [12, -7, 3], atol=0.05)
 
 
+def test_lids_and_lips_are_those_of_mediapipe() -> None:
+    from mediapipe.tasks.python.vision import FaceLandmarksConnections as Mesh
+
+    lips = [(edge.start, edge.end) for edge in Mesh.FACE_LANDMARKS_LIPS]
+    assert set(pairwise((78, *UPPER_LIP, 308))) | set(pairwise((78, *LOWER_LIP, 308))) <= set(lips)
+    meets = dict(zip(UPPER_LIDS, LOWER_LIDS, strict=True))
+    for eye in (Mesh.FACE_LANDMARKS_RIGHT_EYE, Mesh.FACE_LANDMARKS_LEFT_EYE):
+        lower, upper = ([edge.end for edge in eye[half]] for half in (slice(0, 7), slice(8, 15)))
+        assert [meets[point] for point in upper] == lower
+
+
 def test_lost_frames_are_flagged_and_nan() -> None:
-    who = replace(draw_performer(1), losses_per_s=1.0, face_seen=True, body_seen=True)
-    seen = to_landmarks(perform(music(), who), who)
+    person = replace(draw_performer(1), losses_per_s=1.0, face_seen=True, body_seen=True)
+    seen = to_landmarks(perform(music(), person), person)
     assert 0.1 < seen.face_found.mean() < 0.95
     for values, found in (
         (seen.face, seen.face_found),
@@ -177,11 +205,11 @@ def test_lost_frames_are_flagged_and_nan() -> None:
     ):
         rows = values.reshape(len(found), -1)
         assert np.isnan(rows[~found]).all() and np.isfinite(rows[found]).all()
-    hidden = replace(who, face_seen=False)
+    hidden = replace(person, face_seen=False)
     assert not to_landmarks(perform(music(), hidden), hidden).face_found.any()
 
 
-def test_impossible_wishes_are_refused() -> None:
+def test_impossible_arguments_are_refused() -> None:
     with pytest.raises(ExpotionError, match="lasts 10 s"):
         perform(music(), steady(), start_s=8.0, duration_s=3.0)
     with pytest.raises(ExpotionError, match="seed"):
@@ -198,7 +226,6 @@ def test_music_without_beats_still_gets_a_performance() -> None:
 
 @pytest.mark.parametrize("size", [(480, 480), (640, 360), (360, 640)])
 def test_pictures_have_the_size_and_number_asked_for(size: tuple[int, int]) -> None:
-    pytest.importorskip("skimage")
     take = perform(music(), steady(frame_rate=15.0), duration_s=0.2)
     frames = list(render_frames(take, size=size))
     assert [frame.time_s for frame in frames] == take.times.tolist()
@@ -206,22 +233,23 @@ def test_pictures_have_the_size_and_number_asked_for(size: tuple[int, int]) -> N
     assert 60 < frames[0].image.mean() < 200
 
 
+@pytest.mark.slow
 def test_mediapipe_sees_the_nods_in_the_pixels() -> None:
-    pytest.importorskip("skimage")
-    who = steady(frame_rate=15.0, sway=0.2, tilt_deg=4.0, bounce=0.0, nod_deg=15.0)
-    take = perform(music(), who, duration_s=3.0)
+    person = steady(frame_rate=15.0, sway=0.2, tilt_deg=4.0, bounce=0.0, nod_deg=15.0)
+    take = perform(music(), person, duration_s=3.0)
     seen = extract_landmarks(render_frames(take), progress=False)
     assert seen.face_found.all() and seen.body_found.all()
     assert (seen.body[:, 11:13, 3] > 0.5).all()
-    agree = lambda a, b: np.corrcoef(a, b)[0, 1]  # noqa: E731
-    assert agree(seen.head_pose[:, 0], take.curves["pitch"]) > 0.8
-    assert agree(seen.face[:, 1, 1], take.curves["pitch"]) > 0.8
-    assert agree(seen.head_pose[:, 2], take.curves["roll"]) > 0.8
-    assert np.ptp(seen.face[:, 1, 1]) * 480 > 8  # pixels: large enough to be seen
+    for measured, curve in (
+        (seen.head_pose[:, 0], "pitch"),
+        (seen.face[:, 1, 1], "pitch"),
+        (seen.head_pose[:, 2], "roll"),
+    ):
+        assert np.corrcoef(measured, take.curves[curve])[0, 1] > 0.8
+    assert np.ptp(seen.face[:, 1, 1]) * 480 > 8  # pixels
 
 
 def test_the_command_writes_a_clip_and_keeps_an_existing_one(tmp_path, monkeypatch, capsys) -> None:
-    pytest.importorskip("skimage")
     short = perform(music(), steady(frame_rate=15.0), duration_s=0.4)
     monkeypatch.setattr("expotion_lite.synthetic.performer.bundled_performance", lambda seed: short)
     assert main([str(tmp_path / "clip.mp4")]) == 0
@@ -233,7 +261,8 @@ def test_the_command_writes_a_clip_and_keeps_an_existing_one(tmp_path, monkeypat
     assert (tmp_path / "clip.mp4").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_mediapipe_finds_face_and_shoulders_in_every_frame_of_the_bundled_clip() -> None:
     seen = extract_landmarks(example_clip(), progress=False)
     assert len(seen.times) == 250 and seen.face_found.all() and seen.body_found.all()
-    assert seen.body[:, 11:13, 3].min() > 0.5, "how visible the shoulders are"
+    assert seen.body[:, 11:13, 3].min() > 0.5, "visibility of the shoulders"

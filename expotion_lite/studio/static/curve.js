@@ -1,4 +1,4 @@
-// Draw a curve with the mouse, a finger or the keyboard. Its points go to Python when a stroke ends.
+// A curve to draw with the mouse, a finger or the keyboard. Its points go to Python when a stroke ends.
 const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text.trim() }).content.firstChild;
 
 export default {
@@ -9,7 +9,7 @@ export default {
       <div class="el-row">
         <button class="el-clear" type="button">Clear</button>
         <button class="el-copy" type="button">Start from the person's own</button>
-        <span class="el-hint">Mouse: draw. Keyboard: ← → place, ↑ ↓ height, space a bump, backspace away with it.</span>
+        <span class="el-hint">Mouse: draw. Keyboard: ← → place, ↑ ↓ height, space adds a bump, backspace removes it.</span>
       </div></div>`);
     el.append(root);
     const canvas = root.querySelector("canvas");
@@ -70,7 +70,7 @@ export default {
       model.save_changes();
       paint();
     }
-    /** Add (or take away) a bump of 0.05 s, as a turn of a movement has it in the channel pulse. */
+    /** Add (sign > 0) or remove a bump with a standard deviation of 0.05 s, like those of the channel pulse. */
     function bump(sign) {
       const sd = 0.05 / second();
       values = values.map((v, i) => {
@@ -117,7 +117,7 @@ export default {
       else if (edits[event.key]) { edits[event.key](); keep(); }
       else return;
       event.preventDefault();
-      event.stopPropagation(); // the notebook has commands on these keys
+      event.stopPropagation(); // the notebook has shortcuts on these keys
     };
     root.querySelector(".el-clear").onclick = () => { values = values.map(() => clip(0)); keep(); };
     root.querySelector(".el-copy").onclick = () => {

@@ -1,10 +1,10 @@
-// Record a person with the webcam, or take a file, and hand it to Python in acknowledged chunks. Nothing else is contacted.
+// A recorder for the webcam that also takes files. It sends them to Python in acknowledged chunks and contacts nothing else.
 const CHUNK = 256 * 1024;
 
-/** Why there is no camera here, and what to do; "" if there is one. */
+/** Return why there is no camera, and what to do; "" if there is one. */
 function whyNoCamera() {
   if (/vscode/.test(location.protocol + location.host + navigator.userAgent)) {
-    return "VS Code gives notebooks no camera. Open this notebook in JupyterLab in a browser, or film with another " +
+    return "VS Code gives notebooks no camera. Open this notebook in JupyterLab in a browser, or record with another " +
       "program and choose the file below.";
   }
   if (navigator.mediaDevices?.getUserMedia && window.MediaRecorder) return "";
@@ -15,12 +15,12 @@ function whyNoCamera() {
   return "This browser gives pages no camera. Use a current Firefox, Chrome, Edge or Safari, or choose a file below.";
 }
 
-/** What getUserMedia's errors mean for a person. */
+/** Return what an error of getUserMedia means, and what to do. */
 function explain(error, wantsSound) {
   if (error.name === "NotFoundError" && wantsSound)
     return "No camera, or no microphone, was found. Plug one in, or untick the room's sound, and press Record again; or choose a file.";
   const by = {
-    NotAllowedError: "The camera was refused. Allow it with the camera sign beside the address, then press Record again; or choose a file.",
+    NotAllowedError: "The camera was refused. Allow it with the camera icon beside the address, then press Record again; or choose a file.",
     NotFoundError: "No camera was found. Plug one in and press Record again; or choose a file.",
     NotReadableError: "The camera is in use by another program. Close that one and press Record again; or choose a file.",
     OverconstrainedError: "The camera cannot do what was asked. Choose a file instead.",
@@ -34,7 +34,7 @@ const floats = (view) => {
   return new Float32Array(bytes.slice().buffer);
 };
 
-/** Send a blob: "begin", then one chunk after the other, each when the one before is acknowledged, then "end". */
+/** Sends a blob: "begin", then the chunks, each after the acknowledgement of the one before, then "end". */
 class Sender {
   constructor(model, show) {
     this.model = model;
@@ -58,10 +58,10 @@ class Sender {
     this.model.send({ ...content, id: this.id }, undefined, buffers);
     return answer;
   }
-  /** heard: what one moved to while this was recorded, "" for no song; null for a file that was uploaded. */
-  async send(blob, name, heard) {
+  /** backingName: the music of the recording, "" if it was not music; null for a file that was uploaded. */
+  async send(blob, name, backingName) {
     this.id = Date.now();
-    await this.ask({ type: "begin", name, size: blob.size, heard });
+    await this.ask({ type: "begin", name, size: blob.size, backing_name: backingName });
     for (let at = 0, index = 0; at < blob.size; at += CHUNK, index++) {
       await this.ask({ type: "chunk", index }, [await blob.slice(at, at + CHUNK).arrayBuffer()]);
       this.show(Math.min(1, (at + CHUNK) / blob.size));
@@ -70,7 +70,7 @@ class Sender {
   }
 }
 
-/** What one moves to: clicks, or a piece of music from Python; heard, and recorded in place of the microphone. */
+/** What a person moves to, clicks or music from Python: it is played, and recorded in place of the microphone. */
 class Backing {
   constructor(model) {
     this.context = new AudioContext();
@@ -79,7 +79,7 @@ class Backing {
     const data = model.get("backing");
     if (data?.byteLength) {
       this.context.resume();
-      const silence = this.context.createConstantSource(); // a track without sound gives a recorder no data at all
+      const silence = this.context.createConstantSource(); // without it, an empty track would give the recorder no data at all
       silence.offset.value = 0;
       silence.connect(this.out);
       silence.start();
@@ -94,7 +94,7 @@ class Backing {
     const node = this.context.createBufferSource();
     node.buffer = this.buffer;
     node.connect(this.context.destination);
-    const late = this.context.createDelay(1); // one moves to what one hears, which comes later than it is played
+    const late = this.context.createDelay(1); // people move to what they hear, which is later than it is played
     late.delayTime.value = Math.min(1, this.context.outputLatency || 0);
     node.connect(late).connect(this.out);
     node.start();
@@ -155,19 +155,19 @@ export default {
     }
     let halt = () => {};
     let stream = null;
-    let unsent = null; // a recording that has not arrived: nobody should have to move twice
+    let unsent = null; // a recording that has not arrived, for Send again
 
-    async function upload(blob, name, heard = null) {
-      const recorded = heard !== null;
+    async function upload(blob, name, backingName = null) {
+      const recorded = backingName !== null;
       up.hidden = false;
       up.value = 0;
       record.disabled = file.disabled = again.disabled = true;
       try {
-        await sender.send(blob, name, heard);
+        await sender.send(blob, name, backingName);
         if (recorded) unsent = null;
         say(`${name} has arrived (${(blob.size / 1e6).toFixed(1)} MB).`);
       } catch (error) {
-        if (recorded) unsent = [blob, name, heard];
+        if (recorded) unsent = [blob, name, backingName];
         say(error.message + (recorded ? " The recording is still here: press Send again." : ""), true);
       }
       up.hidden = true;
@@ -187,7 +187,7 @@ export default {
       halt = () => { stopped = true; };
       try {
         backing = new Backing(model);
-        const heard = model.get("backing_name"); // now: the choice may change while this is recorded
+        const backingName = model.get("backing_name"); // read now: the choice may change during the recording
         stream = await navigator.mediaDevices.getUserMedia({
           video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } },
           audio: get(".el-mic").checked ? { echoCancellation: false, noiseSuppression: false, autoGainControl: false } : false,
@@ -218,7 +218,7 @@ export default {
         clearTimeout(timer);
         const blob = new Blob(parts, { type: recorder.mimeType });
         tidy();
-        await upload(blob, /mp4/.test(recorder.mimeType) ? "recording.mp4" : "recording.webm", heard);
+        await upload(blob, /mp4/.test(recorder.mimeType) ? "recording.mp4" : "recording.webm", backingName);
       } catch (error) {
         say(explain(error, get(".el-mic").checked), true);
       } finally {
@@ -228,7 +228,7 @@ export default {
         file.disabled = false;
       }
     }
-    /** Let go of the camera; its light goes out. */
+    /** Release the camera, so that its light goes out. */
     function tidy() {
       stream?.getTracks().forEach((track) => track.stop());
       stream = null;

@@ -1,5 +1,5 @@
-// Play float32 sound with WebAudio: chunks while they are made, later whole takes, A beside B; a picture moves along.
-const LEAD_S = 0.15; // between a chunk's arrival and its sound, when nothing is queued
+// A WebAudio player of float32 sound: chunks while they are made, later whole takes, A or B, with a picture.
+const LEAD_S = 0.15; // from a chunk's arrival to its sound, when no other chunk is queued
 const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text.trim() }).content.firstChild;
 const bytesOf = (view) => view instanceof ArrayBuffer ? new Uint8Array(view).slice() :
   new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
@@ -51,9 +51,9 @@ class Engine {
     this.peak = Math.max(this.peak ?? 0, samples.reduce((m, x) => Math.max(m, Math.abs(x)), 0));
     const now = this.context.currentTime;
     if (this.origin === null) this.origin = this.next = now + LEAD_S;
-    else if (this.next < now) { // the music was not there in time: a gap, and all that follows is later
+    else if (this.next < now) { // the chunk is late: a gap, and everything after it is later
       this.underruns += 1;
-      const lead = Math.min(2, LEAD_S + 0.4 * this.underruns); // the slower it is, the more is put by
+      const lead = Math.min(2, LEAD_S + 0.4 * this.underruns); // after each gap, more is buffered
       this.origin += now + lead - this.next;
       this.next = now + lead;
     }
@@ -77,7 +77,7 @@ class Engine {
     if (m.clear) this.slots = {};
     this.slots[m.slot] = { buffer: this.buffer(bytes, m.rate), gain: m.gain, name: m.name };
   }
-  /** Play all slots at once, from a place, and let one be heard, so that switching keeps the place. */
+  /** Play all slots at once from a place, with only one audible, so that switching keeps the place. */
   play(slot, from = 0) {
     const playing = this.slots[slot];
     if (!playing) return;
@@ -94,7 +94,7 @@ class Engine {
     }
     this.which = slot;
   }
-  /** Go on from another place, if what sounds is all there. */
+  /** Continue from another place, unless chunks are still arriving. */
   seek(at) {
     const slot = this.which ?? Object.keys(this.slots)[0];
     if (slot && !(this.live && !this.ended)) this.play(slot, at);
@@ -113,7 +113,7 @@ class Engine {
   }
   position() {
     if (this.origin === null) return 0;
-    const heard = this.context.currentTime - (this.context.outputLatency || 0); // it is heard later than it is played
+    const heard = this.context.currentTime - (this.context.outputLatency || 0); // sound is heard later than it is played
     return Math.max(0, Math.min(heard - this.origin, this.received));
   }
   get sounding() {
@@ -127,7 +127,7 @@ class Engine {
   }
 }
 
-/** Say what ipywidgets leaves unsaid: what a slider's handle and number are called, which button of a row is chosen. */
+/** Add the labels that ipywidgets leaves out: names of a slider's parts, and which button of a row is pressed. */
 function describe(studio) {
   for (const button of studio?.querySelectorAll(".widget-toggle-buttons button") ?? [])
     button.setAttribute("aria-pressed", String(button.classList.contains("mod-active")));
@@ -139,7 +139,7 @@ function describe(studio) {
 }
 
 export default () => {
-  let engine; // made before any view, so that chunks which come early are not lost
+  let engine; // made before any view, so that early chunks are not lost
   return {
     initialize({ model }) {
       engine = new Engine(model);
@@ -148,7 +148,7 @@ export default () => {
     render({ model, el }) {
       el.classList.add("el-part");
       const root = html(`<div class="el-sound">
-        <div class="el-stage" hidden><video muted playsinline aria-label="the person, with what was found drawn on the picture"></video></div>
+        <div class="el-stage" hidden><video muted playsinline aria-label="the person, with the landmarks drawn on the picture"></video></div>
         <div class="el-side">
           <div class="el-row"><span class="el-slots" role="group" aria-label="what to hear"></span>
             <button class="el-halt" type="button">Stop</button>
@@ -189,14 +189,14 @@ export default () => {
           button.onclick = () => { engine.choose(name); tell(); };
           return button;
         }));
-        [...slots.children].find((button) => button.dataset.slot === had)?.focus(); // the keyboard stays where it was
+        [...slots.children].find((button) => button.dataset.slot === had)?.focus(); // keep the keyboard focus
       }
       function say() {
         const at = engine.position();
         if (engine.live) {
           const gaps = engine.underruns === 1 ? "1 gap" : `${engine.underruns} gaps`;
           if (engine.chunks) return `${at.toFixed(1)} s heard of ${engine.received.toFixed(1)} s made; ${gaps}`;
-          return engine.ended ? "" : "the first half second is on its way";
+          return engine.ended ? "" : "the first half second is being made";
         }
         return engine.which ? `${engine.slots[engine.which]?.name}: ${at.toFixed(1)} of ${engine.total.toFixed(1)} s` : "";
       }
@@ -227,14 +227,14 @@ export default () => {
       const seek = (event) => {
         if (event.detail.key !== model.get("key")) return;
         engine.seek(event.detail.at);
-        if (address && !engine.live && !engine.which) { // there is no sound yet: the picture alone goes there
+        if (address && !engine.live && !engine.which) { // there is no sound yet: move the picture alone
           looking = true;
           video.pause();
           video.currentTime = event.detail.at;
         }
         tell();
       };
-      // Safari lets a page sound only from within a click: wake it by every one in the studio
+      // Safari allows sound only after a click: resume at every click in the studio
       const wake = (event) => el.closest(".el-studio")?.contains(event.target) && engine.context.resume();
       document.addEventListener("pointerdown", wake, true);
       document.addEventListener("keydown", wake, true);

@@ -1,4 +1,4 @@
-// A picture of curves over time, a cursor that moves with the sound, and meters of what the person does at that moment.
+// A picture of curves over time, a cursor that moves with the sound, and meters of the controls at that moment.
 const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text.trim() }).content.firstChild;
 const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
 
@@ -25,7 +25,7 @@ export default {
       image.alt = model.get("alt");
       const [left, right] = [model.get("left"), model.get("right")];
       place.max = model.get("duration_s").toFixed(1);
-      place.style.marginLeft = `calc(${100 * left}% - 8px)`; // the knob's middle begins at the axis
+      place.style.marginLeft = `calc(${100 * left}% - 8px)`; // the middle of the knob starts at the axis
       place.style.width = `calc(${100 * (right - left)}% + 16px)`;
       const raw = bytesOf(model.get("levels"));
       levels = new Float32Array(raw.buffer, 0, raw.byteLength >> 2);

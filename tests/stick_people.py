@@ -1,4 +1,4 @@
-"""A stick person whose movements are known exactly, as landmarks."""
+"""Landmarks of a stick person whose movements are known exactly."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import numpy as np
 
 from expotion_lite.landmarks.extraction import BLENDSHAPES, Landmarks
 
-# Places on the face in eye distances from between the eyes (x to the image's right, y down), by face mesh number.
+# Index in the face mesh -> place in eye distances, from the point between the eyes (x to the image's right, y down).
 FACE = {33: (-0.5, 0.0), 263: (0.5, 0.0), 133: (-0.18, 0.02), 362: (0.18, 0.02), 234: (-0.75, 0.2), 454: (0.75, 0.2)}
 FACE |= {168: (0.0, 0.0), 6: (0.0, 0.1), 1: (0.0, 0.5), 152: (0.0, 1.3), 10: (0.0, -0.7)}
-# Places on the body in shoulder widths from between the shoulders.
+# Index of the body landmark -> place in shoulder widths, from the point between the shoulders.
 BODY = {11: (0.5, 0.0), 12: (-0.5, 0.0), 13: (0.6, 0.5), 14: (-0.6, 0.5), 15: (0.4, 0.2), 16: (-0.4, 0.2)}
 
 
 def even_times(frame_rate: float, duration_s: float) -> np.ndarray:
+    """Return the times of an even frame rate, (T,) seconds."""
     return np.arange(round(duration_s * frame_rate)) / frame_rate
 
 
 def uneven_times(frame_rate: float, duration_s: float, seed: int = 0) -> np.ndarray:
-    """Like a webcam: every frame up to 40 % late, one in ten lost; the first is at 0."""
+    """Return times as a webcam records them, (T,) seconds: frames up to 40 % late, one in ten lost, the first at 0."""
     random = np.random.default_rng(seed)
     times = even_times(frame_rate, duration_s)
     times[1:] += random.uniform(0, 0.4 / frame_rate, len(times) - 1)
@@ -37,16 +38,17 @@ def stick_person(
     seed: int = 0,
     **motion: np.ndarray | float,
 ) -> Landmarks:
-    """Return landmarks of a person who moves as told and is otherwise still.
+    """Make landmarks of a person who makes the given movements and is otherwise still.
 
     Args:
         times: (T,) seconds.
-        width, height: of the picture, pixels.
-        size: eye distance, pixels; shoulders are three times as wide.
-        jitter: standard deviation of the noise on all points, pixels; on angles, degrees; a tenth on blendshapes.
+        width: pixels of the picture.
+        height: pixels of the picture.
+        size: eye distance in pixels; the shoulders are three times as wide.
+        jitter: standard deviation of the noise: pixels on points, degrees on angles, a tenth of it on blendshapes.
         seed: of the noise.
-        **motion: pitch, yaw, roll (degrees), x, y (eye distances, head), shoulders_x, shoulders_y, left_wrist_x, ...,
-            right_elbow_y (shoulder widths), or a blendshape's name; each (T,) or a number.
+        **motion: pitch, yaw, roll (degrees); x, y of the head (eye distances); shoulders_x, shoulders_y, left_wrist_x,
+            ..., right_elbow_y (shoulder widths); or the name of a blendshape. Each is (T,) or a number.
     """
     random = np.random.default_rng(seed)
     motion = {name: np.broadcast_to(np.asarray(curve, float), times.shape) for name, curve in motion.items()}

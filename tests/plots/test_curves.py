@@ -1,4 +1,4 @@
-"""Pictures: labelled, on the right place of their axes, and true to what they show."""
+"""Plots over time: labels, the right places on the axes, and the values themselves."""
 
 from __future__ import annotations
 
@@ -8,51 +8,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from expotion_lite.controls.channels import Controls
-from expotion_lite.controls.extraction import extract_controls
+from expotion_lite import Controls, Settings, Take, extract_controls, plots
 from expotion_lite.errors import ExpotionError
-from expotion_lite.generation import Take
-from expotion_lite.landmarks.extraction import Landmarks
-from expotion_lite.musicgen.settings import Settings
-from expotion_lite.plots import curves as plots
-from expotion_lite.synthetic.band import compose
-from expotion_lite.synthetic.people import draw_performer
-from expotion_lite.synthetic.performer import perform, to_landmarks
-from expotion_lite.video.reading import Frame, probe, read_audio, read_frames
-from expotion_lite.video.writing import write_video
 
 RATE = 16000
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    """Every test leaves no figure behind."""
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
-def nodder() -> Landmarks:
-    """Six seconds of somebody who nods to music at 100 beats a minute; the face is seen throughout."""
-    steady = {"lead": "nod", "every": 1, "offbeat": False, "uneven": False, "frame_rate": 25.0, "losses_per_s": 0.0}
-    seen = {"nod_deg": 15.0, "timing_sd_s": 0.0, "face_seen": True, "body_seen": True, "size": (160, 120)}
-    person = replace(draw_performer(3), **steady, **seen)
-    return to_landmarks(perform(compose(1, 6.0, tempo_bpm=100.0), person), person)
-
-
-@pytest.fixture(scope="module")
-def controls(nodder) -> Controls:
+def controls(nodder):
     return extract_controls(nodder, duration_s=6.0)
-
-
-@pytest.fixture(scope="module")
-def video(nodder, tmp_path_factory):
-    """Grey pictures at the landmarks' times."""
-    grey = np.full((nodder.height, nodder.width, 3), 128, np.uint8)
-    path = tmp_path_factory.mktemp("video") / "grey.mp4"
-    return write_video(path, (Frame(grey, time) for time in nodder.times))
 
 
 def tone(hertz: float, duration_s: float = 2.0) -> np.ndarray:
@@ -60,7 +24,7 @@ def tone(hertz: float, duration_s: float = 2.0) -> np.ndarray:
 
 
 def bursts(*times: float, duration_s: float = 2.0) -> np.ndarray:
-    """Soft noise with a loud, decaying note at each time."""
+    """Return soft noise with a loud, decaying note at each time."""
     audio = 1e-3 * np.random.default_rng(0).standard_normal(round(duration_s * RATE)).astype(np.float32)
     for time in times:
         rest = audio[round(time * RATE) :]
@@ -74,7 +38,7 @@ def tick_names(ax, axis: str) -> dict[str, float]:
 
 
 class TestControls:
-    def test_a_lane_for_each_channel_from_the_top_down(self, controls):
+    def test_each_channel_has_a_lane_from_the_top_down(self, controls):
         ax = plots.plot_controls(controls, ["head_pitch", "smile"])
         lanes = tick_names(ax, "y")
         assert list(lanes) == ["head pitch", "smile"] and lanes["head pitch"] > lanes["smile"]
@@ -87,7 +51,7 @@ class TestControls:
         line = plots.plot_controls(one, ["pulse"]).get_lines()[-1]
         assert abs(line.get_xdata()[np.argmax(line.get_ydata())] - 2.5) <= 0.02
 
-    def test_grey_where_nobody_was_found(self, controls):
+    def test_the_background_is_grey_where_nobody_was_found(self, controls):
         found = (controls.times < 1) | (controls.times > 2)
         ax = plots.plot_controls(replace(controls, found=found), ["smile"])
         ground = [shape for shape in ax.collections if shape.get_zorder() < 0]
@@ -100,7 +64,7 @@ class TestControls:
         ax = plt.figure().add_subplot()
         assert plots.plot_controls(controls, ["smile"], ax=ax) is ax
 
-    def test_channels_that_are_not_there(self, controls):
+    def test_unknown_or_no_channels_are_refused(self, controls):
         with pytest.raises(ExpotionError, match="no channel 'grin'"):
             plots.plot_controls(controls, ["grin"])
         for nothing in ([], "smile"):
@@ -121,7 +85,7 @@ class TestMusic:
         row = int(np.argmax(picture.get_array().mean(axis=1)))
         assert abs(row - tick_names(ax, "y")[name]) < 1
 
-    def test_decibels_seconds_and_hertz_are_named(self):
+    def test_the_axes_name_decibels_seconds_and_hertz(self):
         ax = plots.plot_spectrogram(tone(440), RATE)
         assert "Hz" in ax.get_ylabel() and ax.get_xlabel() == "time (s)"
         assert [other.get_ylabel() for other in ax.figure.axes if other is not ax] == ["dB"]
@@ -137,7 +101,7 @@ class TestMusic:
         middle = left + (np.argmax(loudness) + 0.5) * (right - left) / len(loudness)
         assert middle == pytest.approx(1.3, abs=0.04)
 
-    def test_notes_begin_where_they_begin(self):
+    def test_onsets_and_marks_are_at_their_times(self):
         ax = plots.plot_onsets(bursts(0.5, 1.3), RATE, marks=np.array([0.5]))
         curve = max(ax.get_lines(), key=lambda line: len(line.get_xdata()))
         times, strength = curve.get_data()
@@ -146,13 +110,13 @@ class TestMusic:
         assert {float(line.get_xdata()[0]) for line in ax.get_lines() if line is not curve} == {0.5}
         assert ax.get_ylabel() == "onset\nstrength" and ax.get_xlabel() == "time (s)"
 
-    def test_silence_and_a_blink_of_sound(self):
+    def test_silence_and_very_short_audio_are_plotted(self):
         for audio in (np.zeros(RATE, np.float32), tone(440, 0.01)):
             plots.plot_onsets(audio, RATE)
             plots.plot_spectrogram(audio, RATE)
 
     @pytest.mark.parametrize("audio", [np.zeros((2, 9)), np.zeros(0), np.array([1, 2]), np.array([0.0, np.nan])])
-    def test_what_is_no_sound(self, audio):
+    def test_anything_but_one_channel_of_audio_is_refused(self, audio):
         for plot in (plots.plot_onsets, plots.plot_spectrogram):
             with pytest.raises(ExpotionError, match="one channel"):
                 plot(audio, RATE)
@@ -160,11 +124,11 @@ class TestMusic:
 
 class TestTake:
     @pytest.fixture
-    def take(self, controls, nodder) -> Take:
+    def take(self, controls, nodder):
         audio, codes = bursts(1.0, 2.0, duration_s=6.0), np.zeros((4, 300), np.int64)
         return Take(audio, RATE, codes, controls, nodder, b"", "rock with drums " * 20, Settings())
 
-    def test_one_time_axis(self, take):
+    def test_the_three_plots_share_their_time_axis(self, take):
         figure = plots.plot_take(take)
         three = [ax for ax in figure.axes if ax.get_ylabel() != "dB"]
         assert len(three) == 3
@@ -173,53 +137,25 @@ class TestTake:
         three[0].set_xlim(1, 2)
         assert three[2].get_xlim() == (1, 2)
 
-    def test_the_three_lie_above_each_other(self, take):
+    def test_the_three_plots_have_the_same_width(self, take):
         figure = plots.plot_take(take)
         figure.draw_without_rendering()
         boxes = [ax.get_position() for ax in figure.axes if ax.get_ylabel() != "dB"]
         assert np.ptp([box.x0 for box in boxes]) < 1e-6 and np.ptp([box.x1 for box in boxes]) < 1e-6
 
-    def test_turns_are_marked_everywhere(self, take):
+    def test_turning_points_are_marked_in_all_three(self, take):
         turns = plots.pulse_times(take.controls)
         for ax in plots.plot_take(take).axes[:3]:
             dotted = [line.get_xdata()[0] for line in ax.get_lines() if line.get_linestyle() == ":"]
             assert np.allclose(dotted, turns)
 
-    def test_a_long_prompt_is_cut(self, take):
+    def test_beats_of_the_music_are_marked_above_the_onsets(self, take):
+        onsets = plots.plot_take(take, beats=np.array([0.5, 1.5])).axes[1]
+        (triangles,) = [line for line in onsets.get_lines() if line.get_marker() == "v"]
+        assert triangles.get_xdata().tolist() == [0.5, 1.5]
+
+    def test_a_long_prompt_is_shortened(self, take):
         assert len(plots.plot_take(take, channels=["smile"]).get_suptitle()) < 80
-
-
-class TestVideo:
-    def test_a_strip_shows_the_frames_that_were_asked_for(self, video, nodder):
-        figure = plots.plot_landmark_strip(video, nodder, [0.0, 2.0, 4.01])
-        assert [ax.get_title() for ax in figure.axes] == ["0.00 s", "2.00 s", "4.00 s"]
-        assert len(plots.plot_landmark_strip(video, nodder, 4).axes) == 4
-
-    def test_a_strip_of_nothing(self, video, nodder):
-        for nothing in ([], 0):
-            with pytest.raises(ExpotionError, match="no pictures"):
-                plots.plot_landmark_strip(video, nodder, nothing)
-
-    def test_the_overlay_keeps_times_and_carries_the_music(self, video, nodder, tmp_path):
-        path = plots.overlay_video(video, nodder, tmp_path / "seen.mp4", audio=tone(440, 6.0), sample_rate=RATE)
-        before, after = probe(video), probe(path)
-        assert (after.frames, after.width, after.height) == (before.frames, before.width, before.height)
-        assert after.duration_s == pytest.approx(before.duration_s, abs=0.002)
-        assert np.abs(read_audio(path, RATE)).max() > 0.3
-        first = next(iter(read_frames(path))).image.astype(int)
-        x, y = nodder.face[0, :, :2].mean(axis=0) * [nodder.width, nodder.height]
-        rows, columns = np.nonzero(np.abs(first - 128).max(axis=2) > 40)  # drawn
-        assert len(rows) > 50 and np.hypot(rows - y, columns - x).min() < 15
-
-    def test_landmarks_of_another_video(self, video, nodder, tmp_path):
-        later = replace(nodder, times=nodder.times * 1.1)
-        keep = slice(0, 100)
-        names = ("times", "face", "blendshapes", "head_pose", "body", "face_found", "body_found")
-        shorter = replace(nodder, **{name: getattr(nodder, name)[keep] for name in names})
-        for other in (later, shorter):
-            with pytest.raises(ExpotionError, match="another video"):
-                plots.overlay_video(video, other, tmp_path / "seen.mp4")
-        assert not list(tmp_path.iterdir())
 
 
 class TestTraining:
@@ -229,7 +165,7 @@ class TestTraining:
         '{"stage": "adapter", "step": 50, "minutes": 0.2, "loss": 2.0, "gate": 0.1, "held_out_loss": 2.2}',
     )
 
-    def test_the_last_stage_over_minutes(self, tmp_path):
+    def test_the_last_stage_is_plotted_over_minutes(self, tmp_path):
         path = tmp_path / "log.jsonl"
         path.write_text("\n".join(self.LOG))
         for log in (path, self.LOG):
@@ -238,11 +174,11 @@ class TestTraining:
             assert curves == {"training": [[0.1, 3.0], [0.2, 2.0]], "held out": [[0.2, 2.2]]}
             assert "minutes" in ax.get_xlabel() and "loss" in ax.get_ylabel() and ax.get_legend()
 
-    def test_another_stage(self):
+    def test_another_stage_can_be_plotted(self):
         (line,) = plots.plot_training(self.LOG, "autoencoder").get_lines()
         assert line.get_ydata().tolist() == [1.5]
 
-    def test_what_is_no_log(self, tmp_path):
+    def test_anything_but_a_training_log_is_refused(self, tmp_path):
         (tmp_path / "text.jsonl").write_text("hello")
         for log in (tmp_path / "text.jsonl", tmp_path / "missing.jsonl", ['{"step": 1}'], ["[1]"]):
             with pytest.raises(ExpotionError, match="log"):

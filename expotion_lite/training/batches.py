@@ -1,0 +1,64 @@
+"""Training batches: examples put together as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ..musicgen.prompts import respell
+
+if TYPE_CHECKING:
+    from ..data.examples import Examples
+    from ..musicgen.loading import MusicGen
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of B examples.
+
+    Attributes:
+        codes: (B, K, T) int64, the music's codes; negative where a short example has none.
+        controls: (B, T, C) float32, the person's controls.
+        tokens: (B, L) int64, the captions' tokens.
+        mask: (B, L) int64, 1 where the model may read a token; all 0 hides the caption.
+        video: (B,) float32, 1 shows the video, 0 hides it.
+        past: (B, T) float32, 1 where later frames may read this frame's codes, 0 where these are hidden.
+    """
+
+    codes: torch.Tensor
+    controls: torch.Tensor
+    tokens: torch.Tensor
+    mask: torch.Tensor
+    video: torch.Tensor
+    past: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Copy the batch to a device."""
+        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def collate(musicgen: MusicGen, examples: Examples, rows: np.ndarray) -> Batch:
+    """Put examples together, cut to the longest of them. Nothing is hidden yet.
+
+    Args:
+        musicgen: the model, whose tokenizer reads the captions.
+        examples: the examples to choose from.
+        rows: (B,) integers, the numbers of the chosen examples.
+
+    Notebook: notebooks/06_lora_finetuning
+    """
+    captions = [respell(musicgen, examples.captions[row]) for row in rows]
+    tokens = musicgen.processor.tokenizer(captions, return_tensors="pt", padding=True)
+    codes = examples.codes[rows]
+    longest = int(np.flatnonzero((codes >= 0).any(axis=(0, 1)))[-1]) + 1
+    return Batch(
+        codes=torch.from_numpy(codes[..., :longest].astype(np.int64)),
+        controls=torch.from_numpy(examples.controls[rows, :longest]),
+        tokens=tokens.input_ids,
+        mask=tokens.attention_mask,
+        video=torch.ones(len(rows)),
+        past=torch.ones(len(rows), longest),
+    )

@@ -1,0 +1,63 @@
+"""The command that makes nano refuses what does not fit together, and continues an adapter."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from expotion_lite.data import synthetic
+from expotion_lite.data.examples import Examples
+from expotion_lite.files import digest_of
+from expotion_lite.lab.pretraining import main
+from expotion_lite.musicgen.adapter import BUNDLED, read_config
+
+
+def test_the_command_refuses_what_does_not_fit_together(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "plan.json").write_text("{}")
+    for arguments, message in (
+        (["--codec", tmp_path / "none"], "holds no model.safetensors"),
+        (["--device", "quantum"], "use cpu or auto"),
+        (["--opponent", "2"], "share of the time"),
+        (["--adapter-only", "--nano", tmp_path / "none"], "holds no model.safetensors"),
+        (["--adapter-only", "--adapter", tmp_path / "none"], "holds no adapter_model.safetensors"),
+        (["--adapter", tmp_path / "none"], "only with --adapter-only"),
+        (["--nano", tmp_path / "none"], "only with --adapter-only"),
+        (["--adapter-only", "--layers", "6"], "keeps a nano as it is"),
+        (["--adapter-only", "--nano", tmp_path / "none", "--export"], "not with --codec-only or --nano"),
+        (["--codec-only", "--export"], "not with --codec-only or --nano"),
+        (["--start", tmp_path / "none"], "holds no model.safetensors"),
+        (["--start", tmp_path / "none", "--codec-only"], "continues a nano with its codec"),
+        ([], "--resume"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in ["--folder", tmp_path / "run", *arguments]])
+        assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_adapter_is_continued_from_its_weights(tmp_path, monkeypatch):
+    channels, rng = read_config(BUNDLED).channels, np.random.default_rng(0)
+    few = Examples(
+        codes=rng.integers(0, 1024, (2, 4, 100)).astype(np.int16),
+        controls=rng.random((2, 100, len(channels)), np.float32),
+        captions=("a waltz", "techno"),
+        songs=np.arange(2),
+        performers=np.arange(2),
+        channels=channels,
+    )
+    others = Examples(**{**vars(few), "songs": few.songs + 2, "performers": few.performers + 2})
+    monkeypatch.setattr(synthetic, "cached_synthetic_split", lambda *_: (few, others))
+    arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "1e-6", "--folder", tmp_path]
+    assert main([str(argument) for argument in arguments]) == 0
+    (row,) = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+    assert row["stage"] == "adapter" and row["extra_loss"] > 0 and row["held_out_loss"] > 0
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (BUNDLED, tmp_path / "adapter"))
+    assert all(torch.allclose(before[name].float(), after[name].float(), atol=0.01) for name in before)
+    assert json.loads((tmp_path / "plan.json").read_text())["adapter"] == digest_of(
+        BUNDLED / "adapter_model.safetensors"
+    )
