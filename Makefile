@@ -79,7 +79,7 @@ notebooks: setup  ## bring .ipynb and solutions up to the .py of the lessons
 	$(BIN)/python tools/notebooks.py
 
 evaluate: setup  ## measure how music follows held-out synthetic people
-	$(BIN)/python -m expotion_lite.evaluation.alignment --clips 52
+	$(BIN)/python -m expotion_lite.evaluation --clips 52
 
 # beside nano's first version, where the clone has the history that holds it
 evaluate-nano: setup  ## measure nano without a video

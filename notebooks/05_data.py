@@ -191,7 +191,8 @@ assert np.corrcoef(drawn, measured[0.3])[0, 1] > 0.8
 # tells it, the person is never needed.
 #
 # So only 30 % of the captions may tell the tempo, and 25 % the mood. 80 % tell the key, but not its mode
-# where the mood is left out. The wording varies, so that the model learns words, not one sentence.
+# (major or minor) where the mood is left out. The wording varies, so that the model learns words, not one
+# sentence.
 
 # %%
 rng = np.random.default_rng(0)
@@ -205,8 +206,8 @@ for tempo in (True, True, True, False, False, False):
 # *tempo = w(words) · tempo in the caption + w(person) · tempo of the movement*
 #
 # All tempos are differences from the mean. The caption's is exact, or 0 where it is left out. The movement's
-# is 60 / the median time between pulses. That is rough, since some people move on every second beat. Least
-# squares finds the weights from 80 songs.
+# is 60 / the median time between pulses. It is rough: some people move on every second beat. Least squares
+# finds the weights from 80 songs.
 #
 # **Predict:** *all* 80 captions tell the tempo. What are the weights? Then 40 new captions do *not* tell it.
 # How well does the model follow the person?
@@ -321,7 +322,7 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 # %% [markdown]
 # ## 5. What leaks, and why it improves the score
 #
-# Ten people move to all of twelve songs. The task: name the *key* of the music from the movement. This is
+# Ten people move to all of twelve songs. The task: name the music's *key* from the movement. This is
 # impossible: no nod tells A from B flat. Our model is a *memoriser*. It finds the training example with the
 # most similar pulse, and answers with that song's key. Three kinds of split each have 56 examples to train on
 # and 12 to test on. Only the third satisfies `check_split`.

@@ -17,8 +17,8 @@
 #
 # Nano is a miniature. The same code runs facebook/musicgen-small, which was trained on 20,000 hours of music
 # and costs more memory and time. Here you work out on paper how much, check it, and go the whole way once:
-# data, training, music. Without a GPU, a stand-in of the same shape with random weights is used. It makes
-# noise, but every line does its work.
+# data, training, music. Without a GPU, a stand-in of the same shape with random weights is used: it makes
+# noise, but every line works.
 #
 # **Time:** two to three minutes of computing on two CPU cores, 45 minutes with reading. With a GPU, the real
 # model makes music. It is fetched first: about 2.4 GB, without an account or a progress bar. In Colab, choose
@@ -190,8 +190,8 @@ _ = figure.legend(loc="outside right center")
 # **Explain.** Memory sets the bound. Arithmetic decides how near one comes. Half precision is faster where
 # the processor has instructions for it. Elsewhere it is imitated, many times slower, and only saves memory.
 # Three rows read the weights once. If they cost little more than one row, reading takes the time. If they
-# cost nearly three times as much, arithmetic does. On a GPU, starting hundreds of small operations a step
-# takes time, too.
+# cost nearly three times as much, arithmetic does. On a GPU, starting hundreds of operations a step takes
+# time, too.
 #
 # From here on the default: float32 on a CPU, float16 on a T4, bfloat16 on newer GPUs.
 
@@ -207,8 +207,8 @@ musicgen = el.load(name, device=device)
 # `4.mp4_ProudPeacock_2025-02-28T12-21-34_clip2.mp4`, tells song, alias, time and clip. Ask for access on the
 # page of `mbzmusic/human-music-moves` on the Hugging Face hub. Then log in with `hf auth login` (in Colab
 # with a leading `!`), which asks for a token from your settings there. `HumanMusicMoves()` fetches one clip
-# at a time, keeps controls and codes, and deletes the video. Here a tiny replica with synthetic people must
-# do.
+# at a time, keeps controls and codes, and deletes the video. Here a tiny replica with synthetic people is
+# used.
 
 # %%
 films = Path(folder.name) / "films"

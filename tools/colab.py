@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ("torch", "numpy", "transformers", "peft", "accelerate", "ipywidgets", "ipykernel", "ipython", "matplotlib")
-CARRIERS = ("LANDMARK_MODELS", "MUSIC_JUDGE")  # packages that only carry weights, pinned in the Makefile
+CARRIERS = ("LANDMARK_MODELS",)  # packages that only carry weights, pinned in the Makefile
 
 
 def constraints() -> str:

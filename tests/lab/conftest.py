@@ -11,7 +11,7 @@ from expotion_lite.lab.language_model import new_musicgen, new_tokenizer
 @pytest.fixture(scope="session")
 def tokenizer():
     """Return nano's tokenizer, made from fewer captions."""
-    return new_tokenizer(n_captions=600)
+    return new_tokenizer(n_captions=200)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def initialised():
     return codec
 
 
+@pytest.mark.slow  # the fixture takes seconds
 @pytest.mark.parametrize("pitch", [33, 57, 69, 88, 100])
 def test_an_oscillator_sounds_its_pitch_from_the_start_and_never_fades(initialised, pitch):
     codec, nothing = deepcopy(initialised), torch.zeros(1, 128, 200)
@@ -60,6 +61,7 @@ def test_an_initialised_codec_reproduces_tones_before_any_training(initialised):
     assert float(mel) < 1.1 < float(reconstruction_loss(0 * audio, audio)[0]), "closer than silence"
 
 
+@pytest.mark.slow  # the fixture takes seconds
 def test_training_leaves_oscillators_and_resonators_in_tune(initialised):
     codec = deepcopy(initialised)
     freeze_oscillators(codec)

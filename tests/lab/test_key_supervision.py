@@ -65,6 +65,7 @@ def windows(musicgen, people, faces=None, start=0):
     return batch, first, torch.tensor([tonic_and_third(piece)[1] for piece in pieces])
 
 
+@pytest.mark.slow
 def test_an_untrained_adapter_ignores_faces_and_gets_gradients(people):
     musicgen = load("nano")
     model = attach(musicgen, AdapterConfig(people.channels, musicgen.model.decoder.config.hidden_size))

@@ -24,12 +24,12 @@ from expotion_lite.synthetic.harmony import BRIGHT, KEYS
 
 
 def test_no_piece_comes_twice_and_a_batch_is_always_the_same():
-    first = fresh_pieces(1_000_000, 2, 0)
-    assert first.music.shape == (2, 10 * 16_000) and len(first.captions) == 2
-    assert first.phases.shape == (2, WINDOW, 6) and first.harmonies.shape == (2, WINDOW, 36)
-    later, again = fresh_pieces(1_000_000, 2, 1), fresh_pieces(1_000_000, 2, 1)
+    first = fresh_pieces(1_000_000, 1, 0)
+    assert first.music.shape == (1, 10 * 16_000) and len(first.captions) == 1
+    assert first.phases.shape == (1, WINDOW, 6) and first.harmonies.shape == (1, WINDOW, 36)
+    later, again = fresh_pieces(1_000_000, 1, 1), fresh_pieces(1_000_000, 1, 1)
     assert torch.equal(later.music, again.music) and later.captions == again.captions
-    assert not any(torch.equal(a, b) for a in first.music for b in later.music)
+    assert not torch.equal(first.music, later.music)
 
 
 def test_most_pieces_begin_on_a_downbeat():
