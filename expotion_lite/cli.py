@@ -176,10 +176,9 @@ def run_studio(options: argparse.Namespace) -> None:
 
 def run_finetune(options: argparse.Namespace) -> None:
     """Run `expotion-lite finetune`."""
-    from .training.finetuning import SYNTHETIC, finetune
+    from .training.finetuning import finetune
     from .training.loop import TrainingConfig
 
-    start = options.start or ("bundled" if options.model == "nano" and options.data != SYNTHETIC else "none")
     config = TrainingConfig(
         hours=options.minutes / 60,
         batch=options.batch,
@@ -190,7 +189,7 @@ def run_finetune(options: argparse.Namespace) -> None:
         options.data,
         options.output,
         model=options.model,
-        start=None if start == "none" else start,
+        start=None if options.start == "none" else options.start,
         config=config,
         held_out=options.held_out,
         n_synthetic=options.examples,
@@ -301,6 +300,7 @@ def _add_finetune_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         metavar="DIR",
+        default="auto",
         help="the adapter to continue from: a folder, bundled, or none for a new one (default: bundled for recordings "
         "with nano, else none)",
     )

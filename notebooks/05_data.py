@@ -56,7 +56,7 @@ from expotion_lite.synthetic import band, draw_performer, perform, to_landmarks
 #
 # A procedural band composes a song from a seed. A synthetic person moves to it. So the truth is known
 # exactly. One example lasts the model's `window`, 10 s. First make one by hand. The library adds a caption
-# and the numbers of song and performer.
+# and numbers for song and performer.
 
 # %%
 musicgen = el.load()
@@ -248,9 +248,9 @@ _ = figure.legend(loc="outside upper center", ncols=3)
 assert abs(person_weight[-1]) < 0.01 < 0.3 < person_weight[2]
 
 # %% [markdown]
-# **Explain.** If every caption tells the tempo, the person's weight is 0. Without words, it answers the mean
-# tempo. At 30 % it relies on the person almost as much as at 10 %. Neural networks, too, prefer the easiest
-# source (Geirhos 2020).
+# **Explain.** If every caption tells the tempo, the person's weight is 0. Without words, the model then
+# answers the mean tempo. At 30 % it relies on the person almost as much as at 10 %. Neural networks also
+# prefer the easiest source (Geirhos 2020).
 
 # %% [markdown]
 # ## 4. A split that does not leak

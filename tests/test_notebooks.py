@@ -157,7 +157,7 @@ def test_colab_keeps_what_it_brings_and_works_where_the_notebooks_are(monkeypatc
     (carriers, _), (library, kept) = ran
     assert library[-1] == f"{ROOT}[eval]" and f"torch=={version('torch')}" in kept.split()
     assert {re.split("[<>=]", word)[0] for word in library} >= {"anywidget", "ipywidgets"}
-    assert "--no-deps" in carriers and all("==" in word for word in carriers[-2:])
+    assert "--no-deps" in carriers and "==" in carriers[-1]
     assert "Restart" not in capsys.readouterr().out
 
 

@@ -236,7 +236,7 @@ def _played(musicgen: MusicGen, people: HeldOutPeople) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class _Features:
-    """What the scores need to know of a clip: beats (B,) s, tempo, onsets (T,), level (T,), and its mode."""
+    """Features of a clip that the scores compare: beats (B,) s, tempo, onsets (T,), level (T,), and the mode."""
 
     beats: np.ndarray
     tempo_bpm: float

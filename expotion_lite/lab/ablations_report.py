@@ -83,7 +83,7 @@ AboveControl = TypedDict("AboveControl", {"shuffled": float, "above": float, "95
 
 
 class Comparison(Gain):
-    """How much better a `row` is in a `column` than the row `against` it, for the same people."""
+    """Gain of a `row` in a `column` over the row `against` it, for the same people."""
 
     row: str
     against: str

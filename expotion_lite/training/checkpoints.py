@@ -120,8 +120,8 @@ def train_for(
         log_every: steps between two lines of the log.
         max_steps: number of steps in all, whatever the time; the learning rate then follows the steps.
         enough: returns whether to stop early; asked at the start and after each validation.
-        progress: whether to show a progress bar.
-        print_log: whether to print each line of the log.
+        progress: show a progress bar.
+        print_log: print each line of the log.
 
     Returns:
         The number of steps taken in all.

@@ -46,8 +46,8 @@ def finetune(
     data: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    model: str = "nano",
-    start: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] = "nano",
+    start: str | os.PathLike[str] | None = "auto",
     device: str = "auto",
     config: TrainingConfig | None = None,
     held_out: float = 0.2,
@@ -67,14 +67,15 @@ def finetune(
         output: the folder to write the adapter to. Its folder `training` keeps the log and the checkpoint.
         model: "nano", "facebook/musicgen-small" (-medium, -large), or a folder.
         start: the adapter to continue from: a folder, "bundled" for the one that comes with nano, None for a new one.
-        device: where to train: "cpu", "cuda", ... or "auto", a GPU where there is one.
+            "auto" continues from the bundled one for recordings with nano, and else starts a new one.
+        device: where to train: "auto" (a GPU where there is one, else the CPU), "cpu", "cuda", ...
         config: how to train; by default for three minutes.
         held_out: share of the examples to hold out, about. No held-out person and none of their songs is trained on.
             0 holds out nothing, and nothing then tells how good the adapter is.
         n_synthetic: number of synthetic performances to train on, 10 s each.
-        resume: whether to continue the training that was begun in `output`, with the same settings.
-        progress: whether to show progress bars.
-        overwrite: whether an adapter or a training in `output` may be replaced.
+        resume: continue the training that was begun in `output`, with the same settings.
+        progress: show progress bars.
+        overwrite: replace an adapter or a training that exists in `output`.
 
     Returns:
         The adapter's folder, the held-out losses, and the recordings that could not be used.
@@ -84,8 +85,8 @@ def finetune(
 
     Example:
         >>> import expotion_lite as el
-        >>> trained = el.finetune("recordings", "my_adapter", start="bundled")  # doctest: +SKIP
-        >>> take = el.generate("me.mp4", "happy rock", adapter=str(trained.adapter))  # doctest: +SKIP
+        >>> trained = el.finetune("recordings", "my_adapter")  # doctest: +SKIP
+        >>> take = el.generate("me.mp4", "happy rock", adapter=trained.adapter)  # doctest: +SKIP
     """
     from ..data.human_music_moves import HumanMusicMoves
     from ..data.recordings import RecordedFolder
@@ -96,7 +97,7 @@ def finetune(
     from .loop import TrainingConfig, train_adapter
 
     config, output, place = config or TrainingConfig(), Path(output), device_named(device)
-    start = _checked_start(start, model)
+    start = _checked_start(start, model, data)
     if not 0 <= held_out < 1:
         raise ExpotionError(f"held_out is {held_out}; choose a share from 0 to below 1.")
     folder = output / "training"
@@ -104,7 +105,7 @@ def finetune(
     _check_output(output, begun, overwrite)
     plan: dict[str, Any] = {
         "data": str(data),
-        "model": model,
+        "model": str(model),
         "start": start and str(start),
         "held_out": held_out,
         "n_synthetic": n_synthetic,
@@ -122,26 +123,30 @@ def finetune(
     if fresh:  # an earlier training is removed only once the input is known to be good
         _remove_training(folder)
     keep_plan(folder, plan, resume=resume)
-    train, judge = split or cached_synthetic_split(musicgen, n_synthetic, folder)
-    train_adapter(musicgen, train, judge if held_out else None, folder, config, start=start, progress=progress)
+    train, validation = split or cached_synthetic_split(musicgen, n_synthetic, folder)
+    train_adapter(musicgen, train, validation if held_out else None, folder, config, start=start, progress=progress)
     copy_files(folder / "adapter", output)
     return Trained(
         adapter=output,
         examples=len(train),
-        held_out=len(judge) if held_out else 0,
+        held_out=len(validation) if held_out else 0,
         left_out={} if recordings is None else recordings.left_out,
         losses=_best_losses(folder / "log.jsonl"),
-        single_performer=len(set(judge.performers)) == 1,
+        single_performer=len(set(validation.performers)) == 1,
     )
 
 
-def _checked_start(start: str | os.PathLike[str] | None, model: str) -> str | os.PathLike[str] | None:
-    """Return the folder of the adapter to continue from. Raise ExpotionError if it belongs to another model."""
+def _checked_start(
+    start: str | os.PathLike[str] | None, model: str | os.PathLike[str], data: str | os.PathLike[str]
+) -> str | os.PathLike[str] | None:
+    """Return the folder of the adapter to continue from, or None. Raise ExpotionError if it is another model's."""
     from ..musicgen.adapter import BUNDLED
 
+    if start == "auto":
+        return BUNDLED if str(model) == "nano" and str(data) != SYNTHETIC else None
     if start != "bundled":
         return start
-    if model != "nano":
+    if str(model) != "nano":
         raise ExpotionError(f"The bundled adapter belongs to nano, not to {model}; start from none or from a folder.")
     return BUNDLED
 

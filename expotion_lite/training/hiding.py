@@ -1,4 +1,4 @@
-"""What fine-tuning hides from the model, and why.
+"""Hiding of captions, videos, modalities and the past from the model in training, and the reasons for it.
 
 A model that always gets everything learns to rely on what is easiest to use. So each training batch hides four things,
 in shares of the examples that `TrainingConfig` sets:
@@ -12,7 +12,7 @@ in shares of the examples that `TrainingConfig` sets:
 
 The first three change the batch's `mask`, `video` and `controls`. For the past, `Batch.past` marks the hidden frames,
 and `mask_past` replaces their codes by the pad token where the decoder reads them. They remain labels to predict.
-Nothing is hidden when held-out losses are measured.
+Held-out losses are measured with nothing hidden, except for the one without a video.
 """
 
 from __future__ import annotations

@@ -191,8 +191,8 @@ def train_adapter(
         config: the settings of the training.
         start: the folder of an adapter to continue from; None starts a new one.
         extra_loss: a second loss, computed from the model and the number of the step, to add to that of the codes.
-        progress: whether to show a progress bar.
-        print_log: whether to print each line of the log.
+        progress: show a progress bar.
+        print_log: print each line of the log.
 
     Returns:
         (the model in eval mode with the kept weights, the adapter's configuration)
