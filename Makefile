@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 FIRST_NANO := 4f719bd
 
-.PHONY: help setup demo browser test quick lint format lab notebooks evaluate evaluate-nano experiments figures bench clean
+.PHONY: help setup demo browser test quick lint format lessons notebooks evaluate evaluate-nano experiments figures bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F"|" '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -71,7 +71,7 @@ format: setup  ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lab: setup  ## open JupyterLab on the lessons
+lessons: setup  ## open JupyterLab on the lessons
 	$(BIN)/jupyter lab notebooks
 
 # The .py is edited; the .ipynb and the solutions follow it.

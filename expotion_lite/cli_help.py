@@ -41,7 +41,7 @@ writing a prompt:
   chiptune, bossa nova, march, folk, piano ballad, funk, synth pop and orchestral. Instruments: piano,
   electric piano, nylon guitar, electric guitar, organ, strings, brass, flute, clarinet, vibraphone, accordion,
   choir, synth pad, synth lead, chip lead, upright bass, electric bass, synth bass and drums.
-  One to three sentences work best; {MAX_PROMPT_WORDS} words are the limit. When things happen is set by your movements.
+  One to three sentences work best; {MAX_PROMPT_WORDS} words are the limit. Your movements set the timing.
 
 filming:
   Show face and shoulders, with light from the front, one person, at 15 frames a second or more.

@@ -45,7 +45,7 @@ def check(answer: object, reached: Callable[[], bool]) -> None:
         raise AssertionError(f"Not there yet: {error}") from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise AssertionError(
-            f"The answer has another type or shape than asked for beside the dots ({error})."
+            f"The answer has the wrong type or shape; see the comment beside the dots ({error})."
         ) from error
     if not right:
         raise AssertionError("Not there yet: this answer misses the target that is given above the cell.")

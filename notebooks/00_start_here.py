@@ -30,7 +30,7 @@
 # - *judge* what a single piece of music can show and what it cannot.
 #
 # **You need** Python with functions and arrays, headphones, and no music theory. The
-# [README](../README.md#try-it) explains how to install. `make lab` installs everything.
+# [README](../README.md#try-it) explains how to install. `make lessons` installs everything.
 #
 # **Privacy:** this notebook reads the video and makes the music on the machine where it runs. In Colab, that
 # is Google's machine. Nothing is sent elsewhere.

@@ -43,7 +43,7 @@ from IPython.display import Audio, display
 
 import expotion_lite as el
 from expotion_lite.course import check
-from expotion_lite.musicgen import Condition, choose, decode, encode_prompts, sample_codes
+from expotion_lite.musicgen import Condition, decode, draw_codes, encode_prompts, sample_codes
 from expotion_lite.synthetic import band
 
 # %% [markdown]
@@ -267,11 +267,11 @@ assert torch.allclose(probabilities(logits), logits.softmax(-1), atol=1e-6)
 # %%
 generator = torch.Generator().manual_seed(0)
 daring = el.Settings(temperature=1.5, top_k=8)
-draws = choose(logits[:, :1].expand(5000, -1, -1), daring, generator)  # the library, 5,000 times
+draws = draw_codes(logits[:, :1].expand(5000, -1, -1), daring, generator)  # the library, 5,000 times
 drawn = torch.bincount(draws.flatten(), minlength=rows) / len(draws)
 expected = probabilities(logits[0, 0], 1.5, 8)
 assert (drawn - expected).abs().max() < 0.03 and not drawn[expected == 0].any()
-assert torch.equal(choose(logits, el.Settings(top_k=1), generator), logits.argmax(-1))
+assert torch.equal(draw_codes(logits, el.Settings(top_k=1), generator), logits.argmax(-1))
 
 # %%
 figure, axes = plt.subplots(1, n_codebooks, figsize=(8, 2.8), sharey=True)
@@ -314,7 +314,7 @@ def write(n_frames, pick):
 # %%
 greedy = write(200, lambda logits: logits.argmax(-1))
 settings, generator = el.Settings(guidance=1.0, seed=0), torch.Generator().manual_seed(0)
-sampled = write(200, lambda logits: choose(logits, settings, generator))
+sampled = write(200, lambda logits: draw_codes(logits, settings, generator))
 for by_hand, how in [(greedy, el.Settings(guidance=1.0, top_k=1)), (sampled, settings)]:
     library = sample_codes(musicgen, decoder, Condition(text, mask), 200, how)
     assert torch.equal(by_hand, library)
@@ -359,7 +359,7 @@ def guided(with_words, without, guidance):
 with_words, without = ask_twice(known)
 row = {"none": without, "text": with_words}
 for guidance in (0.0, 1.0, 3.0):
-    weights = el.musicgen.guidance_rows(el.Settings(guidance=guidance), has_video=False)
+    weights = el.musicgen.guidance_weights(el.Settings(guidance=guidance), has_video=False)
     print(f"guidance {guidance}: the library's weights are", weights)
     library = sum(weight * row[name] for name, weight in weights.items())
     assert torch.allclose(guided(with_words, without, guidance), library, atol=1e-4)
@@ -404,10 +404,10 @@ def hear(prompt="slow piano ballad", temperature=1.0, guidance=3.0, seed=0):
 hear()
 
 # %% [markdown]
-# Turn one knob at a time: guidance 0, 1, 3, 8 at temperature 1, then temperatures from 0.2 to 2 at guidance
-# 3. **Look** for vertical lines, which are drums, and horizontal ones, which are held tones. Where do you
-#    hear what the words say? Where does the music become dull? Where does it fall apart? Try other seeds
-#    before you believe it.
+# Turn one knob at a time: first guidance 0, 1, 3 and 8 at temperature 1. Then set guidance to 3, and try
+# temperatures from 0.2 to 2. **Look** for vertical lines, which are drums, and horizontal ones, which are
+# held tones. Where do you hear what the words say? Where does the music become dull? Where does it fall
+# apart? Try other seeds before you believe it.
 
 # %%
 whole_label = {"description_width": "initial"}
@@ -449,13 +449,13 @@ check(left, lambda: abs(left / share_left(vectors[3:] - said) - 1) < 0.01)
 
 # %% [markdown]
 # **2. Three rows.** With a video the logits are `none + g * (text - none) + v * (both - text)`. On paper,
-# collect the weight of each of the three for *g* = 2 and *v* = 4. *Target: the weights that `guidance_rows`
+# collect the weight of each of the three for *g* = 2 and *v* = 4. *Target: the weights that `guidance_weights`
 # has, and a sum of 1.*
 
 # %%
 weights = ...  # such as {"none": 0.0, "text": 1.0, "both": 0.0}
 
-library = el.musicgen.guidance_rows(el.Settings(guidance=2.0, visual_guidance=4.0), has_video=True)
+library = el.musicgen.guidance_weights(el.Settings(guidance=2.0, visual_guidance=4.0), has_video=True)
 check(weights, lambda: weights == library and sum(weights.values()) == 1)
 
 # %% [markdown]

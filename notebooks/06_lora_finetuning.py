@@ -59,9 +59,9 @@ from expotion_lite.musicgen import (
     attach,
     conditioned,
     embed_controls,
+    frames_to_steps,
     inputs_and_labels,
     save_adapter,
-    to_steps,
 )
 
 # half of the cores for the training, the other half for you
@@ -74,7 +74,7 @@ torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
 # songs, are held out. Turning every song into codes takes a moment.
 
 # %%
-musicgen = el.load("nano")
+musicgen = el.load("nano", device="cpu")
 synthetic = el.data.synthetic_examples
 first_half = synthetic(musicgen, 24, first_song=6000, first_performer=6000)
 
@@ -117,7 +117,7 @@ config = el.TrainingConfig(hours=2 / 60, batch=4, lr=5e-4, adapter_lr=4e-3, past
 def learn(folder):
     """Train an adapter for a fresh nano. Its log and its best weights go into the folder."""
     examples = train.select(channels), held_out.select(channels)
-    return el.training.train_adapter(el.load("nano"), *examples, folder, config)
+    return el.training.train_adapter(el.load("nano", device="cpu"), *examples, folder, config)
 
 
 # %%
@@ -157,7 +157,7 @@ class LoRA(nn.Module):
 # *A*, *B*, both, or neither?
 
 # %%
-bundled = el.load_pipeline()  # nano with the bundled adapter
+bundled = el.load_pipeline(device="cpu")  # nano with the bundled adapter
 peft_layer = bundled.musicgen.model.decoder.model.decoder.layers[0].fc1  # trained, by PEFT
 layer = LoRA(peft_layer.base_layer, bundled.config.rank, bundled.config.alpha)
 x = torch.randn(10, peft_layer.in_features, generator=torch.Generator().manual_seed(0))
@@ -177,7 +177,7 @@ assert torch.allclose(layer(x), peft_layer(x), atol=1e-4)  # PEFT computes the s
 
 # %%
 width = musicgen.model.decoder.config.hidden_size
-untrained = attach(el.load("nano"), AdapterConfig(channels, width))
+untrained = attach(el.load("nano", device="cpu"), AdapterConfig(channels, width))
 sizes = {name: p.numel() for name, p in untrained.named_parameters() if p.requires_grad}
 peft_size = sum(size for name, size in sizes.items() if "lora_" in name)
 all_of_nano = sum(p.numel() for p in musicgen.model.parameters())
@@ -255,7 +255,7 @@ _ = ax.set(xlabel="time from the bump (s)", ylabel="change of the output")
 def logits_of(model, batch):
     """Return the logits of a batch with its video, (B * K, S, V)."""
     inputs, labels = inputs_and_labels(batch.codes, musicgen.pad)
-    visual = to_steps(embed_controls(model, batch.controls), labels.shape[2])
+    visual = frames_to_steps(embed_controls(model, batch.controls), labels.shape[2])
     words = {"input_ids": batch.tokens, "attention_mask": batch.mask}
     with conditioned(model, visual):
         return model(**words, decoder_input_ids=inputs).logits
@@ -438,7 +438,7 @@ model, description = job.result()
 save_adapter(model, description, "out/my_adapter")
 for file in Path("out/my_adapter").iterdir():
     print(f"{file.name}: {file.stat().st_size / 1e3:,.1f} kB")
-yours = el.load_pipeline("nano", "out/my_adapter")  # a fresh nano, and what was saved
+yours = el.load_pipeline("nano", "out/my_adapter", device="cpu")  # a fresh nano, and what was saved
 with torch.no_grad():
     reloaded = logits_of(yours.peft_model, batch)
     assert torch.allclose(reloaded, logits_of(model, batch), atol=1e-5)

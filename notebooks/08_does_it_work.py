@@ -609,7 +609,7 @@ check(shuffled, is_near)
 #   Annals of Statistics 7.
 # - Hurlbert 1984, Pseudoreplication and the design of ecological field experiments. Ecological Monographs 54.
 # - Gelman and Loken 2014, The statistical crisis in science. American Scientist 102: forking paths.
-# - `expotion_lite/evaluation/metrics.py` and `alignment.py`, `expotion_lite/lab/ablations.py`.
+# - `expotion_lite/evaluation/metrics.py` and `following.py`, `expotion_lite/lab/ablations.py`.
 #
 # ## Next
 #

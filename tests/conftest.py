@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from expotion_lite import Landmarks
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, which reads it once
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # on the CPU, where results are compared
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -26,7 +26,7 @@ def test_a_solved_exercise_says_so(capsys):
     [
         (None, "misses the target"),
         (ExpotionError("The prompt is empty."), "Not there yet: The prompt is empty."),
-        (TypeError("a list"), r"another type or shape than asked for beside the dots \(a list\)"),
+        (TypeError("a list"), r"wrong type or shape; see the comment beside the dots \(a list\)"),
     ],
 )
 def test_a_wrong_answer_is_explained(error, message):

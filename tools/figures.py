@@ -170,7 +170,7 @@ def plot_prompts(model: str) -> Figure:
 
 def redraw(name: str, folder: Path) -> None:
     """Draw a measurement again from its numbers in `folder`; of the results, write the page, too."""
-    from expotion_lite.evaluation import alignment
+    from expotion_lite.evaluation import following as alignment
     from expotion_lite.lab import ablations, ablations_report, landmark_survival
 
     found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))

@@ -14,11 +14,11 @@ from .pulse import find_turns as find_turns
 from .pulse import pulse_train as pulse_train
 from .recursive_filters import kalman_rts as kalman_rts
 from .recursive_filters import one_euro as one_euro
-from .smoothing import as_published as as_published
+from .resampling import frame_times as frame_times
+from .resampling import resample as resample
+from .resampling import resample_as_published as resample_as_published
 from .smoothing import fill_gaps as fill_gaps
-from .smoothing import frame_times as frame_times
 from .smoothing import moving_average as moving_average
-from .smoothing import resample as resample
 from .smoothing import savitzky_golay as savitzky_golay
 from .smoothing import smooth as smooth
 from .steering import GROUPS as GROUPS

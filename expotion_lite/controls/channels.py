@@ -27,7 +27,7 @@ import numpy as np
 from ..errors import ExpotionError
 from ..files import atomic_write
 from .columns import column_indices
-from .smoothing import frame_times
+from .resampling import frame_times
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import ExpotionError
 from .channels import CHANNELS, ENERGIES, EXPRESSIONS, MEASURED, MOTIONS, TRUNK, Controls
 from .pulse import find_turns, pulse_train
-from .smoothing import as_published, fill_gaps, frame_times, moving_average, resample, savitzky_golay, smooth
+from .resampling import frame_times, resample, resample_as_published
+from .smoothing import fill_gaps, moving_average, savitzky_golay, smooth
 
 if TYPE_CHECKING:
     from ..landmarks.extraction import Landmarks
@@ -63,10 +64,10 @@ def extract_controls(
         landmarks: of one person in each video frame.
         frame_rate: of the controls, Hz.
         duration_s: length of the controls in seconds. None: to the end of the last video frame.
-        method: smoothing method, see `smoothing.smooth`. Filters see motions in units of each channel's floor
-            (4 degrees of nodding, 0.12 eye distances of head translation, ...). Velocities are slopes over 0.2 s, with
-            "none" from one frame to the next. "published" replaces smoothing and resampling by the method of the
-            published Expotion, see `smoothing.as_published`.
+        method: smoothing method, see `smoothing.smooth`. Before filtering, each channel is divided by its floor
+            (`head_pitch` by 4 degrees); parameters are in this unit. Velocities are slopes over 0.2 s, with "none" from
+            one frame to the next. "published" replaces smoothing and resampling by the method of the published
+            Expotion, see `resampling.resample_as_published`.
         max_gap_s: longest stretch of missing frames that is filled rather than marked as missing, seconds.
         **parameters: of the smoothing method.
 
@@ -88,7 +89,7 @@ def extract_controls(
 
     # 2. Remove jitter, and go from the video's frames to the model's F frames.
     if method == "published":
-        steady = as_published(times, filled, frame_rate, duration_s, **parameters)
+        steady = resample_as_published(times, filled, frame_rate, duration_s, **parameters)
     else:
         smoothed = smooth(times, filled, method, **parameters)
         steady = resample(times, smoothed, frame_rate, duration_s)  # (F, M)

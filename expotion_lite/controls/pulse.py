@@ -51,9 +51,9 @@ def find_turns(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the turning points of the dominant motion.
 
-    The dominant motion at a frame is the fastest, in floors, over the three seconds on either side, of those that are
-    large enough; the power of a sway counts half. A turning point counts if the motion goes there and back by at least
-    0.75 floors and by a third of its height at that time.
+    At each frame, the dominant one of all motions that are large enough has the highest mean squared speed, in floors,
+    from 3 s before to 3 s after. For motions with two ends (sways) it counts half. A turning point counts if the motion
+    goes there and back by at least 0.75 floors and by a third of its height at that time.
 
     Args:
         times: (F,) seconds, evenly spaced.

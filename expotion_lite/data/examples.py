@@ -27,8 +27,8 @@ class Examples:
         codes: (N, K, T) int16, the music's codes; negative where a short recording has no music.
         controls: (N, T, C) float32, the performer's controls, one row for each code frame.
         captions: N texts.
-        songs: (N,) int64, the same number for the same song. No song may be on both sides of a split.
-        performers: (N,) int64, the same number for the same performer. Nor may a performer.
+        songs: (N,) int64, the same number for the same song. No song is on both sides of a split.
+        performers: (N,) int64, the same number for the same performer. No performer is on both sides, either.
         channels: C names of the controls.
 
     Notebook: notebooks/05_data
@@ -166,9 +166,9 @@ def split(examples: Examples, held_out: float = 0.2, seed: int = 0) -> tuple[Exa
     if best is None:
         n_performers, n_songs = len(np.unique(examples.performers)), len(np.unique(examples.songs))
         raise ExpotionError(
-            f"{len(examples)} examples of {n_performers} performers and {n_songs} songs cannot be divided so that two "
-            "are held out whose performer and song are not trained on. Record more people and more songs, and say who "
-            "is who (a folder for each person); or hold out nothing (--held-out 0), and judge by ear."
+            f"{len(examples)} examples of {n_performers} performers and {n_songs} songs cannot be split: no two "
+            "examples can be held out without training on the same performer or song. Record more people and more "
+            "songs, and say who is who (a folder for each person); or hold out nothing (--held-out 0) and judge by ear."
         )
     training, testing = best
     return examples.pick(training), examples.pick(testing)

@@ -6,10 +6,10 @@
         ben/waltz.webm
 
 The table is optional, and so are its columns except `file`. Performers whom it does not name are named after the folder
-of their video. Recordings are of the same song if their sounds are identical. Without a column `song` in the table,
-those with the same file name are, too: the two above are of one song, although two microphones recorded it. Controls
-and codes are cached in `recordings/.expotion-lite`, and computed anew when anything that they depend on changes. No
-other file is written, and no data leaves the folder.
+of their video. Recordings are of the same song if their sounds are identical. If the table has no column `song`, videos
+with the same file name are of one song, too: both `waltz.webm` above, from two microphones. Controls and codes are
+cached in `recordings/.expotion-lite`, and computed anew when anything that they depend on changes. No other file is
+written, and no data leaves the folder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Measurements of how well music follows a person.
 
-`metrics` has plain functions of arrays. `alignment` scores music for held-out performers against their own and other
-people's videos; `python -m expotion_lite.evaluation` runs it. `report` writes results as JSON, tables and figures.
+- `metrics` has plain functions of arrays: onsets, beats, tempo, key, intervals, permutation tests.
+- `following` makes music for held-out performers, and scores it against their own and other people's videos;
+  `python -m expotion_lite.evaluation` runs it.
+- `report` writes results as JSON, tables and figures.
 """
 
 import lazy_loader as _lazy

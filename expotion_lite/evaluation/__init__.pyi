@@ -1,7 +1,7 @@
-from . import alignment as alignment
+from . import following as following
 from . import metrics as metrics
-from .alignment import evaluate as evaluate
-from .alignment import held_out as held_out
-from .alignment import make_music as make_music
-from .alignment import score as score
-from .alignment import summarise as summarise
+from .following import evaluate as evaluate
+from .following import held_out as held_out
+from .following import make_music as make_music
+from .following import score as score
+from .following import summarise as summarise

@@ -2,7 +2,7 @@
 
 import sys
 
-from .alignment import main
+from .following import main
 
 if __name__ == "__main__":
     sys.exit(main())

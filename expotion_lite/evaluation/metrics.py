@@ -287,7 +287,8 @@ def key_of(chroma: np.ndarray) -> tuple[int, str, float]:
         chroma: (12,), C first, such as from `chroma_of`.
 
     Returns:
-        (tonic 0..11 with C 0, "major" or "minor", by how much it correlates better than the best key of the other mode)
+        (tonic 0..11 with C 0, "major" or "minor", its correlation minus the best correlation of any key in the other
+        mode)
 
     Example:
         >>> key_of(np.array([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1.0]))[:2]
@@ -416,7 +417,8 @@ def paired_permutation_test(differences: np.ndarray, draws: int = 10_000, seed: 
         seed: of the patterns.
 
     Returns:
-        One-sided p, above 0: the share of patterns whose mean is at least the measured one, which counts as one.
+        One-sided p, above 0: the number of sign patterns whose mean is at least the measured one, itself
+        included, divided by the number of all patterns.
 
     Example:
         >>> paired_permutation_test(np.array([0.2, 0.1, 0.3, 0.2]))

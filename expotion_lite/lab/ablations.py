@@ -30,7 +30,7 @@ import numpy as np
 from ..controls.channels import Controls, hide
 from ..controls.extraction import extract_controls
 from ..data.synthetic import EXAMPLES_VERSION, HELD_OUT_PERFORMERS, HELD_OUT_SONGS, VALIDATION_OFFSET
-from ..evaluation.alignment import make_music, summarise_gain
+from ..evaluation.following import make_music, summarise_gain
 from ..evaluation.metrics import (
     beat_f_measure,
     bootstrap_interval,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from ..evaluation.alignment import Gain
+from ..evaluation.following import Gain
 from ..evaluation.report import ERROR_BARS, Interval, error_lengths, markdown_table, new_figure, with_interval
 from ..musicgen.settings import Settings
 

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from ..errors import ExpotionError
-from ..musicgen.adapter import conditioned, embed_controls, to_steps
+from ..musicgen.adapter import conditioned, embed_controls, frames_to_steps
 from ..musicgen.codes import inputs_and_labels
 from ..synthetic import band
 from ..training.batches import Batch
@@ -78,7 +78,7 @@ def window_losses(
         (cross-entropy of the codes, cross-entropy of the third in each frame), in nats
     """
     inputs, labels = inputs_and_labels(batch.codes, pad)
-    with conditioned(model, to_steps(embed_windows(model, batch.controls, first), labels.shape[2])):
+    with conditioned(model, frames_to_steps(embed_windows(model, batch.controls, first), labels.shape[2])):
         out = model(
             input_ids=batch.tokens,
             attention_mask=batch.mask,

@@ -161,9 +161,9 @@ def extract_landmarks(
 ) -> Landmarks:
     """Find the face and the body of one person in every frame of a video.
 
-    If there are several people, the one with the largest face is followed, until they have been out of sight for a
-    second, or somebody else has been half as large again for a while. Decoding, face and body run in a thread each;
-    every frame passes through them in order, so the result does not depend on timing.
+    If there are several people, the one with the largest face is followed, until their face is lost for 1 s, or another
+    face is 1.5 times as large in two searches in a row. Decoding, face and body run in a thread each; every frame
+    passes through them in order, so the result does not depend on timing.
 
     Args:
         video: a path, bytes or a file object; or frames with `image` (H, W, 3) uint8 RGB and `time_s`.

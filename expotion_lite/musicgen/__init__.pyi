@@ -5,10 +5,10 @@ from .adapter import VisualAdapter as VisualAdapter
 from .adapter import attach as attach
 from .adapter import conditioned as conditioned
 from .adapter import embed_controls as embed_controls
+from .adapter import frames_to_steps as frames_to_steps
 from .adapter import load_adapter as load_adapter
 from .adapter import probe_of as probe_of
 from .adapter import save_adapter as save_adapter
-from .adapter import to_steps as to_steps
 from .codes import IGNORED as IGNORED
 from .codes import decode as decode
 from .codes import delay as delay
@@ -23,9 +23,9 @@ from .loading import load as load
 from .loading import model_folder as model_folder
 from .prompts import unknown_words as unknown_words
 from .sampling import Condition as Condition
-from .sampling import choose as choose
+from .sampling import draw_codes as draw_codes
 from .sampling import encode_prompts as encode_prompts
-from .sampling import guidance_rows as guidance_rows
+from .sampling import guidance_weights as guidance_weights
 from .sampling import sample_codes as sample_codes
 from .settings import Settings as Settings
 from .settings import check_prompt as check_prompt

@@ -62,9 +62,9 @@ class VisualAdapter(nn.Module):
     - Projection (`project`): maps features and controls to the decoder's width. It reads the controls directly, so
       that simple relations (a pulse where a beat should be) are learned first. It starts at 0, so that an untrained
       adapter changes nothing (as in ControlNet, Zhang 2023, section 3.1).
-    - Gate (`gate`): one trained factor that scales the whole output. It starts at 1. With the gate at 0 and a random
-      projection an untrained adapter would change nothing either, but the gate would open slowly, because behind it
-      is noise; with both at 0 there would be no gradient.
+    - Gate (`gate`): one trained factor that scales the whole output. It starts at 1. A gate at 0 before a
+      random projection would change nothing either. But it would open slowly, because the random projection is noise.
+      With both at 0, nothing could learn.
 
     Args:
         config: its architecture.
@@ -105,6 +105,8 @@ class VisualAdapter(nn.Module):
 
 def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
     """Add an untrained visual adapter and LoRA to a MusicGen, in place. All other weights are frozen.
+
+    At first this changes nothing: the adapter's projection and LoRA's second matrix start at 0.
 
     Args:
         musicgen: the model. It must not have an adapter yet.
@@ -199,7 +201,7 @@ def embed_controls(model: Any, controls: torch.Tensor) -> torch.Tensor:
     return embeds
 
 
-def to_steps(embeds: torch.Tensor, n_codebooks: int) -> torch.Tensor:
+def frames_to_steps(embeds: torch.Tensor, n_codebooks: int) -> torch.Tensor:
     """Extend frames to decoder steps: in the n_codebooks - 1 steps that the delay pattern adds, hold the last frame.
 
     Args:
@@ -220,7 +222,7 @@ def conditioned(model: Any, embeds: torch.Tensor | None) -> Iterator[None]:
 
     Args:
         model: a MusicGen with an adapter, as `attach` returns it.
-        embeds: (B, S, D), a row per decoder step, from `to_steps`; None adds nothing.
+        embeds: (B, S, D), a row per decoder step, from `frames_to_steps`; None adds nothing.
 
     Notebook: notebooks/06_lora_finetuning
     """

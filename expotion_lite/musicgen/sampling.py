@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import pad as pad_tensor
 
 from ..errors import ExpotionError
-from .adapter import to_steps
+from .adapter import frames_to_steps
 from .codes import delay, undelay
 from .loading import MusicGen
 from .step_decoder import Decoder
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 UNKNOWN = -1  # a code that is not drawn yet
-ONE_THREAD_WIDTH = 256  # up to this batch size times width, one thread is as fast as two: one piece by nano
+ONE_THREAD_WIDTH = 256  # where batch size times width is at most this (nano: one piece), one thread is as fast as two
 REPORT_STEPS = 25  # steps between two reports of progress
-READ_TEXT, READ_VIDEO = ("text", "both"), ("video", "both")  # the conditions of `guidance_rows` that read each
+READ_TEXT, READ_VIDEO = ("text", "both"), ("video", "both")  # the conditions of `guidance_weights` that read each
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def encode_prompts(musicgen: MusicGen, prompts: list[str]) -> tuple[torch.Tensor
     return hidden * tokens.attention_mask[..., None], tokens.attention_mask
 
 
-def guidance_rows(settings: Settings, has_video: bool) -> dict[str, float]:
+def guidance_weights(settings: Settings, has_video: bool) -> dict[str, float]:
     """Return the conditions that the decoder has to run, with their weights in the guided logits.
 
     The guided logits are `l(none) + w_text * (l(text) - l(none)) + w_video * (l(text, video) - l(text))` (after Brooks
@@ -81,11 +81,11 @@ def guidance_rows(settings: Settings, has_video: bool) -> dict[str, float]:
 
     Example:
         >>> from expotion_lite.musicgen.settings import Settings
-        >>> guidance_rows(Settings(guidance=3.0, visual_guidance=2.0), has_video=True)
+        >>> guidance_weights(Settings(guidance=3.0, visual_guidance=2.0), has_video=True)
         {'none': -2.0, 'text': 1.0, 'both': 2.0}
-        >>> guidance_rows(Settings(guidance=1.0), has_video=False)
+        >>> guidance_weights(Settings(guidance=1.0), has_video=False)
         {'text': 1.0}
-        >>> guidance_rows(Settings(guidance=0.0, visual_guidance=2.0), has_video=True)
+        >>> guidance_weights(Settings(guidance=0.0, visual_guidance=2.0), has_video=True)
         {'none': -1.0, 'video': 2.0}
 
     Notebook: notebooks/04_inside_musicgen
@@ -98,7 +98,7 @@ def guidance_rows(settings: Settings, has_video: bool) -> dict[str, float]:
     return {name: weight for name, weight in weights.items() if weight != 0.0}
 
 
-def choose(logits: torch.Tensor, settings: Settings, generator: torch.Generator) -> torch.Tensor:
+def draw_codes(logits: torch.Tensor, settings: Settings, generator: torch.Generator) -> torch.Tensor:
     """Draw one code per codebook from the `top_k` likeliest.
 
     Args:
@@ -189,7 +189,7 @@ class _Sampler:
         self.musicgen, self.decoder, self.condition, self.settings = musicgen, decoder, condition, settings
         self.report, self.cancel = report, cancel
         self.generator = torch.Generator(condition.text.device).manual_seed(settings.seed)
-        self.rows = guidance_rows(settings, condition.visual is not None)
+        self.rows = guidance_weights(settings, condition.visual is not None)
         self.weights = torch.tensor(list(self.rows.values()), device=condition.text.device)[:, None, None, None]
 
     def fill_window(self, codes: torch.Tensor, start: int, end: int) -> int:
@@ -215,7 +215,7 @@ class _Sampler:
             logits = self.guided_logits(columns, control, read, step + 1)
             read = step + 1
             column = columns[..., step + 1]
-            drawn = choose(logits, self.settings, self.generator)
+            drawn = draw_codes(logits, self.settings, self.generator)
             columns[..., step + 1] = torch.where(column == UNKNOWN, drawn, column)
 
             done = max(step - n_codebooks + 2, known)  # frames whose last codebook is drawn
@@ -246,7 +246,7 @@ class _Sampler:
         visual = self.condition.visual
         if visual is None or not set(READ_VIDEO) & set(self.rows):
             return None
-        return self._stacked(to_steps(visual[:, start:end], n_codebooks), READ_VIDEO)
+        return self._stacked(frames_to_steps(visual[:, start:end], n_codebooks), READ_VIDEO)
 
 
 def _no_report(done: int) -> None:

@@ -1,10 +1,12 @@
 """The studio: record yourself, steer, listen while the music is made, compare takes, and judge them blind.
 
-`Session` is the studio without widgets: `sources` opens people, `live_generation` makes music with sound while it is
-made, and `takes` holds the results. `page.Studio` is the widget around it; its cards are in `panels` and
-`blind_test_panel`, its JavaScript parts in `browser` and `static/`. `recording` and `recording_controller` record
-people, `jobs` runs the work beside the notebook, `blind_test` is the listening test, and `server` opens the studio as a
-page of its own.
+- `page.Studio` is the widget; its cards are in `panels` and `blind_test_panel`, its JavaScript parts in `browser` and
+  `static/`.
+- `session.Session` is the studio without widgets: `sources` opens people, `live_generation` makes music and plays it
+  while it is made, and `takes` holds the results.
+- `jobs` runs the work beside the notebook, so that it can be cancelled.
+- `recording` and `recording_controller` record people.
+- `blind_test` is the listening test, and `server` opens the studio as a page of its own.
 """
 
 import lazy_loader as _lazy

@@ -1,4 +1,9 @@
-"""A job queue: one job at a time beside the notebook, with a way to cancel it."""
+"""A job queue: one job at a time beside the notebook, with a way to cancel it.
+
+A generation takes this way: `page.Studio` submits a job, which calls `session.Session.generate` in the worker thread
+with `JobQueue.cancelled`. `live_generation` hands the event on to `generation.generate_codes`, and the sampling loop
+(`musicgen.sampling`) checks it after every step. Without a thread (Colab), the kernel's interrupt stops the job.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +76,7 @@ class JobQueue:
         return True
 
     def cancel(self) -> None:
-        """Ask the running job to stop; those that wait are run."""
+        """Stop the running job. Waiting jobs are not cancelled; they run next."""
         self.cancelled.set()
 
     def wait(self, timeout_s: float | None = None) -> None:

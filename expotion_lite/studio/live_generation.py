@@ -122,7 +122,9 @@ class GenerationRun:
 
 
 class StopAfter(threading.Event):
-    """An event that is also set once some music is made, so that `rebuild` makes little more than was exported.
+    """A cancel event that sets itself once enough music is made.
+
+    `rebuild` uses it to stop where the exported take ended.
 
     Args:
         enough_s: seconds of music.

@@ -218,7 +218,8 @@ class Session:
             The take, and whether its codes equal the exported ones. Other weights or another machine change them.
 
         Raises:
-            ExpotionError: the file is missing or no such file, another model made the take, or its video is gone.
+            ExpotionError: the file is missing or not an exported take, another model made the take, or its video is
+            gone.
         """
         recipe, folder = self._read_recipe(path), Path(path).expanduser().parent
         source = self._reopen(recipe["source"], folder, cancel)

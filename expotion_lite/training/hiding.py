@@ -65,8 +65,8 @@ def hide_past(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
 def draw_past(n: int, frames: int, share: float, rng: np.random.Generator) -> torch.Tensor:
     """Draw which frames later frames may read: (n, frames) float32, 1 or 0.
 
-    In a share of the n examples, stretches of `STRETCH` frames are hidden at random. The part that is hidden differs
-    from example to example, uniformly between nothing and all.
+    In a share of the n examples, stretches of `STRETCH` frames are hidden at random. For each such example a share is
+    drawn evenly from 0 to 1, and each stretch is hidden with this probability.
     """
     part = rng.random((n, 1)) * (rng.random((n, 1)) < share)
     hidden = rng.random((n, -(-frames // STRETCH))) < part

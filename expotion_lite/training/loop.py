@@ -22,11 +22,11 @@ from ..musicgen.adapter import (
     attach,
     conditioned,
     embed_controls,
+    frames_to_steps,
     load_adapter,
     probe_of,
     restore_adapter,
     save_adapter,
-    to_steps,
 )
 from ..musicgen.codes import IGNORED, inputs_and_labels
 from ..musicgen.loading import MusicGen
@@ -107,7 +107,7 @@ def loss_of(model: PeftModel, batch: Batch, pad: int) -> torch.Tensor:
     inputs, labels = inputs_and_labels(batch.codes, pad)
     inputs = mask_past(inputs, batch.past, pad)
     visual = embed_controls(model, batch.controls) * batch.video[:, None, None]
-    with conditioned(model, to_steps(visual, labels.shape[2])):
+    with conditioned(model, frames_to_steps(visual, labels.shape[2])):
         out = model(input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs, use_cache=False)
     logits = out.logits.float().unflatten(0, (len(labels), -1))  # (B, K, S, V)
     losses = [

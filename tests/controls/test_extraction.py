@@ -15,7 +15,7 @@ from expotion_lite.controls.channels import (
     MOTION_CHANNELS,
 )
 from expotion_lite.controls.extraction import extract_controls
-from expotion_lite.controls.smoothing import frame_times
+from expotion_lite.controls.resampling import frame_times
 from expotion_lite.errors import ExpotionError
 
 CLOCKS = {

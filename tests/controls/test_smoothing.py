@@ -12,15 +12,8 @@ from scipy.signal import savgol_filter
 from stick_people import even_times, uneven_times
 
 from expotion_lite.controls.recursive_filters import kalman_rts, one_euro
-from expotion_lite.controls.smoothing import (
-    as_published,
-    fill_gaps,
-    frame_times,
-    moving_average,
-    resample,
-    savitzky_golay,
-    smooth,
-)
+from expotion_lite.controls.resampling import frame_times, resample, resample_as_published
+from expotion_lite.controls.smoothing import fill_gaps, moving_average, savitzky_golay, smooth
 from expotion_lite.errors import ExpotionError
 
 ZERO_PHASE = ("none", "savgol", "moving_average", "kalman")
@@ -319,7 +312,7 @@ def test_the_published_method_equals_torchs_interpolation_with_aligned_corners()
     expected = torch.nn.functional.interpolate(torch.from_numpy(slow.T)[None], 500, mode="linear", align_corners=True)[
         0
     ].T
-    np.testing.assert_allclose(as_published(times, values, 50, 10.0), expected, atol=1e-9)
+    np.testing.assert_allclose(resample_as_published(times, values, 50, 10.0), expected, atol=1e-9)
     values[100:125] = NAN
-    lost = as_published(times, values, 50, 10.0)
+    lost = resample_as_published(times, values, 50, 10.0)
     assert np.isfinite(lost).all() and (lost[205:245] == 0).all()

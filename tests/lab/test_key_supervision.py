@@ -97,6 +97,7 @@ def test_a_window_gets_the_embeddings_that_it_has_in_its_clip(people):
             torch.testing.assert_close(embed_windows(model, batch.controls, first), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0, 100])
 def test_the_bundled_adapter_tells_the_mode_from_faces_that_it_never_saw(people, start):
     musicgen = load("nano")

@@ -55,6 +55,7 @@ def test_an_adapter_that_does_not_fit_is_refused(damage, tmp_path):
         load_adapter(load("nano"), folder)
 
 
+@pytest.mark.slow
 def test_an_adapter_of_another_model_of_the_same_shape_is_refused(tmp_path):
     """An adapter from before adapters named their model still loads."""
     musicgen = load("nano")

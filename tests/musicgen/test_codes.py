@@ -46,6 +46,7 @@ def test_codes_keep_the_music(nano):
     assert (table.diagonal() > np.where(np.eye(3), -1, table).max(1)).all()
 
 
+@pytest.mark.slow
 def test_decoding_in_chunks_equals_decoding_at_once(nano, audio):
     codes = encode(nano, audio)
     expected = nano.model.audio_encoder.decode(codes[None], [None]).audio_values[:, 0].detach()
@@ -55,6 +56,7 @@ def test_decoding_in_chunks_equals_decoding_at_once(nano, audio):
     assert (at_once - without_margin).abs().max() > 5 * (at_once - in_chunks).abs().max(), "the margin is needed"
 
 
+@pytest.mark.slow
 def test_encoding_in_chunks_equals_encoding_at_once(nano, audio):
     """Also for a length that is not a multiple of a frame."""
     audio = audio[:, :-100]

@@ -33,9 +33,9 @@ from expotion_lite.musicgen.adapter import (
     attach,
     conditioned,
     embed_controls,
+    frames_to_steps,
     load_adapter,
     save_adapter,
-    to_steps,
 )
 from expotion_lite.musicgen.codes import decode, encode, inputs_and_labels
 from expotion_lite.musicgen.loading import NANO, load
@@ -193,9 +193,10 @@ def test_every_weight_of_a_checkpoint_with_the_published_names_arrives(folder):
 
 def test_a_second_of_audio_is_fifty_frames_and_back(folder):
     musicgen = load(folder)
+    torch.manual_seed(0)
     codes = encode(musicgen, 0.1 * torch.randn(1, 32000))
     assert codes.shape == (1, 4, 50) and codes.min() >= 0 and codes.max() < 2048
-    assert all(len(book.unique()) > 5 for book in codes[0])
+    assert all(len(book.unique()) > 2 for book in codes[0]), "noise gives more than silence would"
     assert decode(musicgen, codes).shape == (1, 32000)
 
 
@@ -216,7 +217,7 @@ def test_a_saved_adapter_is_loaded_and_changes_the_music(folder, trained):
     inputs, _ = inputs_and_labels(torch.randint(0, 2048, (1, 4, 8)), musicgen.pad)
     words = musicgen.processor.tokenizer([PROMPT], return_tensors="pt")
     with torch.no_grad():
-        control = to_steps(embed_controls(model, torch.from_numpy(controls_of(8).values)[None]), 4)
+        control = frames_to_steps(embed_controls(model, torch.from_numpy(controls_of(8).values)[None]), 4)
         with conditioned(model, control):
             theirs = model(**words, decoder_input_ids=inputs).logits[None, :, -1]
         blind = model(**words, decoder_input_ids=inputs).logits[None, :, -1]

@@ -76,6 +76,7 @@ def test_a_batch_gives_each_prompt_the_same_codes_as_alone(nano):
     assert torch.equal(both[:1, :, :20], sample(nano, Settings(top_k=1))[..., :20])
 
 
+@pytest.mark.slow
 def test_one_piece_is_sampled_with_one_thread_and_a_batch_with_all(nano):
     before = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -12,11 +12,11 @@ from expotion_lite.musicgen import (
     conditioned,
     embed_controls,
     encode_prompts,
+    frames_to_steps,
     inputs_and_labels,
     load,
     load_adapter,
     save_adapter,
-    to_steps,
 )
 
 PROMPT = "a slow sad piano ballad with piano"
@@ -37,13 +37,13 @@ def test_logits_equal_transformers_with_adapter_lora_and_two_prompts(prompt, tmp
     tokens = musicgen.processor.tokenizer([prompt, "techno"], return_tensors="pt", padding=True)
 
     def transformers_logits(model):
-        with torch.no_grad(), conditioned(model, to_steps(embed_controls(model, controls), 4)):
+        with torch.no_grad(), conditioned(model, frames_to_steps(embed_controls(model, controls), 4)):
             return model(**tokens, decoder_input_ids=inputs).logits.view(2, 4, 23, -1)
 
     expected = transformers_logits(model)
     decoder = StepDecoder(musicgen.model.decoder)
     decoder.start(*encode_prompts(musicgen, [prompt, "techno"]), 23)
-    steps, control = inputs.view(2, 4, 23), to_steps(embed_controls(model, controls), 4).detach()
+    steps, control = inputs.view(2, 4, 23), frames_to_steps(embed_controls(model, controls), 4).detach()
     logits = [decoder.step(steps[..., :6], control[:, :6])]
     logits += [decoder.step(steps[..., s : s + 1], control[:, s : s + 1]) for s in range(6, 23)]
     assert torch.allclose(torch.stack(logits, 2), expected[:, :, 5:], atol=1e-4)

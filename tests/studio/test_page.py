@@ -70,6 +70,7 @@ def test_an_export_takes_a_name_with_ending_and_replaces_only_if_ticked(studio, 
     assert "Name the files" in studio.status.value and "Unexpected" not in studio.status.value
 
 
+@pytest.mark.slow
 def test_a_failing_band_leaves_a_recorder_that_works(studio, monkeypatch):
     panel, band_music = studio.source_panel, "expotion_lite.studio.recording_controller.band_music"
     monkeypatch.setattr(band_music, lambda *_: (_ for _ in ()).throw(ExpotionError("The band is ill.")))
@@ -241,6 +242,7 @@ def test_the_recorder_waits_until_the_backing_is_there(tmp_path):
     assert panel.recorder.ready and ready_with == ["", "the band: techno"], "only what was chosen last"
 
 
+@pytest.mark.slow
 def test_an_earlier_source_can_be_chosen_again(studio):
     first = studio.source
     studio.source_panel.gesture.values = beats_curve(100, 6.0, 150)

@@ -149,6 +149,7 @@ def features(name, pitch, velocity):
     return np.concatenate([start[1:], middle_[1:], end[1:], c[:, 13:39].std(1), changes])
 
 
+@pytest.mark.slow
 def test_instruments_are_distinguishable_at_new_pitches():
     names = list(INSTRUMENTS)
     known, new = [], []

@@ -18,9 +18,9 @@ from expotion_lite.musicgen.adapter import (
     attach,
     conditioned,
     embed_controls,
+    frames_to_steps,
     load_adapter,
     read_config,
-    to_steps,
 )
 from expotion_lite.musicgen.codes import inputs_and_labels
 from expotion_lite.musicgen.loading import load
@@ -42,7 +42,7 @@ def test_the_loss_equals_that_of_transformers():
     codes[1, :, 18:] = -1
     tokens = musicgen.processor.tokenizer(["a fast march", "ambient"], return_tensors="pt", padding=True)
     inputs, labels = inputs_and_labels(codes, musicgen.pad)
-    with torch.no_grad(), conditioned(model, to_steps(embed_controls(model, controls), 4)):
+    with torch.no_grad(), conditioned(model, frames_to_steps(embed_controls(model, controls), 4)):
         theirs = model(**tokens, decoder_input_ids=inputs, labels=labels).loss
     batch = Batch(codes, controls, tokens.input_ids, tokens.attention_mask, torch.ones(2), torch.ones(2, 25))
     assert torch.allclose(loss_of(model, batch, musicgen.pad), theirs, atol=1e-5)

@@ -118,6 +118,7 @@ def test_a_video_without_sound_has_no_audio_to_read(tmp_path):
 # ------------------------------------------------------------------- recordings that stopped, read as far as they go
 
 
+@pytest.mark.slow
 def test_a_live_recording_that_stopped_is_read_as_far_as_it_goes(tmp_path):
     path = cut_in_half(make_video(tmp_path / "a.webm", count=60, live=True))
     info = probe(path)

@@ -172,9 +172,9 @@ def evaluate(
     """Make music for n held-out performers and score it.
 
     `scores` holds three kinds of music against the own video and the others': music from video and text, music without
-    a video (adapter and LoRA in place), and the band's own music through the codec, as a reference. `gains` says how
-    much better the music from video and text fits the video than a rival with the same prompt does: music for another
-    person's video, or for none.
+    a video (adapter and LoRA in place), and the band's own music through the codec, as a reference. `gains` compares
+    music made for this video with two rivals of the same prompt: music for another person's video, and music for no
+    video.
 
     Args:
         n: how many performers.

@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 
 from expotion_lite.data.synthetic import HELD_OUT_PERFORMERS, HELD_OUT_SONGS, TRAIN_PERFORMERS, TRAIN_SONGS
-from expotion_lite.evaluation.alignment import (
-    held_out,
-    plot_alignment,
-    score,
-    summarise,
-    summarise_gain,
-    table_of,
-)
+from expotion_lite.evaluation.following import held_out, plot_alignment, score, summarise, summarise_gain, table_of
 from expotion_lite.synthetic.band import play
 
 
@@ -31,6 +24,7 @@ def test_held_out_seeds_are_apart_from_training_and_captions_hide_the_tempo(perf
     assert not any("bpm" in text or "slow" in text or "fast" in text for text in captions)
 
 
+@pytest.mark.slow
 def test_the_bands_own_music_is_above_the_shuffled_control(performances):
     pieces, controls, _ = performances
     tables = score([play(piece, 16_000) for piece in pieces], 16_000, pieces, controls)
