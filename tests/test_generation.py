@@ -19,6 +19,8 @@ from expotion_lite.musicgen.settings import Settings
 from expotion_lite.video.reading import probe, read_audio, read_frames
 from expotion_lite.video.writing import write_video
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "steady rock with guitar, bass and drums"
 
 
@@ -55,7 +57,6 @@ def test_the_command_writes_the_video_with_music(short_clip, take, tmp_path, cap
     assert np.corrcoef(audio[:n], take.audio[:n])[0, 1] > 0.9, "the same seed gives the same music, in time"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "options"),
     [
@@ -84,7 +85,6 @@ def test_the_music_is_not_silence_noise_or_a_drone(take):
     assert onsets.max() > 3 * onsets.mean(), "a drone has no onsets"
 
 
-@pytest.mark.slow
 def test_the_adapter_and_the_seed_change_the_music(take):
     pipeline = load_pipeline()
     blind = generate_codes(pipeline, [PROMPT], [take.controls], Settings(seed=1, visual_guidance=0.0))[0]
@@ -105,7 +105,6 @@ class SetLater(threading.Event):
         return self.reads < 0
 
 
-@pytest.mark.slow
 def test_cancelled_music_is_kept_and_ends_in_silence(short_clip, take):
     """The event is read once for each of the clip's 50 frames, then at every step of the music."""
     cut = generate(short_clip, PROMPT, seed=1, cancel=SetLater(50 + 60), progress=False)
@@ -158,7 +157,6 @@ def test_tiny_frames_and_a_single_frame_are_refused(tmp_path, capsys):
     assert not (tmp_path / "o.mp4").exists()
 
 
-@pytest.mark.slow
 def test_a_file_object_is_read_from_its_start_and_a_text_file_is_refused(short_clip, take):
     with open(short_clip, "rb") as file:
         file.seek(1000)
@@ -179,7 +177,6 @@ def test_if_one_output_fails_neither_is_written(shorter_clip, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 def test_waiting_for_other_music_can_be_cancelled():
     pipeline, cancel = load_pipeline(), threading.Event()
     cancel.set()
@@ -189,7 +186,6 @@ def test_waiting_for_other_music_can_be_cancelled():
     assert not pipeline.lock.locked()
 
 
-@pytest.mark.slow
 def test_a_minute_of_music_has_no_seams():
     """Where a window ends and the next one continues there is no click, no jump in level and no cluster of onsets."""
     pipeline = load_pipeline()

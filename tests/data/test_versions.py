@@ -32,6 +32,8 @@ from expotion_lite.synthetic.performer import PERFORMER_VERSION, perform
 from expotion_lite.synthetic.pieces import Piece
 from expotion_lite.video.reading import READING_VERSION, read_audio, read_frames
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000  # hertz
 
 

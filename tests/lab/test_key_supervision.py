@@ -27,6 +27,8 @@ from expotion_lite.synthetic.harmony import BRIGHT
 from expotion_lite.training.batches import Batch
 from expotion_lite.training.loop import TrainingConfig, train_adapter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def people():
@@ -65,7 +67,6 @@ def windows(musicgen, people, faces=None, start=0):
     return batch, first, torch.tensor([tonic_and_third(piece)[1] for piece in pieces])
 
 
-@pytest.mark.slow
 def test_an_untrained_adapter_ignores_faces_and_gets_gradients(people):
     musicgen = load("nano")
     model = attach(musicgen, AdapterConfig(people.channels, musicgen.model.decoder.config.hidden_size))
@@ -97,7 +98,6 @@ def test_a_window_gets_the_embeddings_that_it_has_in_its_clip(people):
             torch.testing.assert_close(embed_windows(model, batch.controls, first), expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start", [0, 100])
 def test_the_bundled_adapter_tells_the_mode_from_faces_that_it_never_saw(people, start):
     musicgen = load("nano")
@@ -117,7 +117,6 @@ def test_the_bundled_adapter_tells_the_mode_from_faces_that_it_never_saw(people,
     assert own < 0.9 * np.log(2) < other, "nats; log(2) is to guess between major and minor"
 
 
-@pytest.mark.slow
 def test_the_loss_is_trained_beside_that_of_the_codes(people, tmp_path):
     musicgen = replace(load("nano"), window=people.controls.shape[1])
     loss = key_loss_from_faces(musicgen, people, load_harmony_probe(NANO))

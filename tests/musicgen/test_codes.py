@@ -33,6 +33,7 @@ def test_missing_frames_are_padding_in_the_inputs_and_ignored_in_the_labels():
     assert labels[0].T.tolist() == [[5, 6, -100, -100], [-100, 7, 8, -100]]
 
 
+@pytest.mark.slow
 def test_codes_keep_the_music(nano):
     """A decoded piece correlates with itself more than with other pieces (log-mel spectrograms)."""
     import librosa

@@ -39,6 +39,7 @@ def test_an_incomplete_recipe_is_refused(recipe):
         from_recipe(recipe)
 
 
+@pytest.mark.slow
 def test_controls_are_cut_or_repeated_to_a_length(source, gesture):
     assert repeat_to_length(gesture.controls, 100).values.shape == source.controls.values.shape
     longer = repeat_to_length(source.controls, 250)

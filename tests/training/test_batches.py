@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from expotion_lite.musicgen.adapter import AdapterConfig, attach
 from expotion_lite.musicgen.loading import load
 from expotion_lite.training.batches import collate
 from expotion_lite.training.loop import loss_of
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_batch_is_as_long_as_its_longest_example(examples):

@@ -34,6 +34,8 @@ from expotion_lite.training.loop import (
     train_adapter,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_loss_equals_that_of_transformers():
     musicgen = load("nano")
@@ -62,7 +64,6 @@ def test_a_mismatched_video_is_of_another_performer_and_song_where_there_is_one(
     assert sorted(rows) == list(range(8)) and (rows != np.arange(8)).all()
 
 
-@pytest.mark.slow
 def test_training_lowers_the_loss_and_saves_and_resumes(examples, tmp_path):
     train, held_out = examples
     config = TrainingConfig(max_steps=20, batch=4, lr=3e-3)
@@ -131,7 +132,6 @@ def test_too_few_examples_or_other_channels_are_refused_before_training(examples
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 def test_gradient_checkpointing_does_not_change_gradients(examples):
     gradients = []
     for on in (False, True):
