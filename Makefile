@@ -61,7 +61,7 @@ test: setup browser  ## check style and types, run all tests, doctests and noteb
 	$(LINT)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbmake --nbmake-timeout=60 expotion_lite tests $(NOTEBOOKS)
 
-quick: setup  ## run the tests that answer within about a minute
+quick: setup  ## run the tests that neither train nor make music
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q -m "not slow" expotion_lite tests
 
 lint: setup  ## check style, types and the layers of imports

@@ -210,8 +210,8 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 # **Explain.** A person's *own range* is the 95th percentile of the distance from the median. Divided by it,
 # the two who nod look alike. So does the third, whose *noise* now looks as large as a nod. A floor prevents
 # this: the library never divides by less than 4 degrees. Nods of 4 degrees from top to bottom go 2 degrees
-# either side of the middle. That is half the floor, so they count half. Nods under about 3 degrees give no
-# pulse.
+# either side of the middle. 2 degrees is half of the floor, so the channel reaches 0.5. Nods under about 3
+# degrees give no pulse.
 #
 # This has a cost. The curves no longer tell *how large* somebody moves compared with others, only compared
 # with themselves.

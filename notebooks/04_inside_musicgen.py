@@ -169,8 +169,8 @@ for ax, label in zip(axes, ("variance left (%)", "error of the sound (dB)"), str
 # %% [markdown]
 # ## 3. In which order? The delay pattern
 #
-# A frame is four choices. Could the model make all four at once, each without knowing the others? Let the
-# second code come from another moment, a stranger to the first:
+# A frame is four choices. Could the model make all four at once, each without knowing the others? Take
+# the second code from another frame:
 
 # %%
 stranger = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(0))

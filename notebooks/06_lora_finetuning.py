@@ -424,8 +424,8 @@ plot_log()
 # differences are small.
 #
 # The last panel shows the gate, and *added*: the length of the vectors that a video adds. The gate starts at
-# 1 and may fall. *Added* starts at 0. Only *added* counts, because the gate multiplies the projection, which
-# grows.
+# 1 and may fall. *Added* starts at 0. Judge by *added*, not by the gate: the projection can grow while the
+# gate falls.
 
 # %% [markdown]
 # ## 6. Keep it

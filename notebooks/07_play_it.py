@@ -157,7 +157,7 @@ speed = widgets.IntSlider(value=40, min=20, max=120, step=5, description="frames
 _ = widgets.interact(plot_stream, frames_a_second=speed, lead_s=(0.0, 6.0, 0.25))
 
 # %% [markdown]
-# **Look** where the dashed line is above the steps: music should be played that is not made yet. If the steps
+# **Look** where the dashed line is above the steps: the player needs music that does not exist yet. If the steps
 # rise more slowly than the dashed line, a lead only delays the first gap. Exercise 3 asks how long it must
 # be.
 #

@@ -253,7 +253,7 @@ print("codes", moves.codes.shape, "controls", moves.controls.shape, "held out", 
 # Nano's adapter fits only nano. So train a new one as in [06](06_lora_finetuning.ipynb), for two steps of one
 # second each.
 #
-# **Predict:** LoRA of rank 16 gives each of a layer's ten matrices two thin ones. How many parameters is
+# **Predict:** LoRA of rank 16 adds two thin matrices to each of a layer's ten. How many parameters is
 # that? And what is the loss of a model that knows nothing, with 2,048 codes to choose from?
 
 

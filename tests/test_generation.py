@@ -187,7 +187,7 @@ def test_waiting_for_other_music_can_be_cancelled():
 
 
 def test_a_minute_of_music_has_no_seams():
-    """Where a window ends and the next one continues there is no click, no jump in level and no cluster of onsets."""
+    """No click, no jump in level and no cluster of onsets marks the place where one window continues another."""
     pipeline = load_pipeline()
     musicgen, (piece, controls) = pipeline.musicgen, synthetic_pair(9_100, 9_100, 60.0)
     codes = generate_codes(pipeline, [f"{piece.style} with {piece.instruments[0]}"], [controls], Settings(seed=1))

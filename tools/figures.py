@@ -7,6 +7,7 @@ NAME is one of:
 - take: music for the bundled clip with the default settings
 - landmarks: what MediaPipe finds in four frames of the bundled clip
 - prompts: spectrograms of nano's music for five prompts without a video
+- follow: the moving picture at the top of the README
 - training: the losses in the given logs, one panel for each stage
 - codec: spectrograms of four pieces before and after a codec (only with --codec)
 - studio: screenshots of the studio, taken in Chromium by its tests
@@ -27,6 +28,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from moving_picture import write_moving_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +81,7 @@ def recipes_of(options: argparse.Namespace) -> dict[str, Callable[[], Figure | N
         "landmarks": plot_landmarks,
         "prompts": partial(plot_prompts, options.model),
         "training": partial(plot_log, options.log),
+        "follow": partial(write_moving_picture, options.output / "follow.gif"),
         "studio": partial(photograph_studio, options.output),
     }
     if options.codec:

@@ -1,6 +1,6 @@
-"""Draw figures/follow.gif: the bundled performer moves, and below runs the music that was made for the movement.
+"""The moving picture of the README: the bundled performer moves, and below runs the music made for the movement.
 
-    python tools/moving_picture.py [--output figures/follow.gif]
+`python tools/figures.py follow` draws it.
 
 The take is made with the defaults. The upper curve is the pulse of the movement, the lower one the onset strength of
 the music; a line marks the moment that is shown.
@@ -8,14 +8,12 @@ the music; a line marks the moment that is shown.
 
 from __future__ import annotations
 
-import argparse
 import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "energetic rock with guitar, bass and drums"
 SHOWN_S = (3.0, 7.5)
 FPS = 10
@@ -25,18 +23,12 @@ AXES = (0.03, 0.22, 0.94, 0.75)  # left, bottom, width and height of the plot, a
 COLOURS = 64
 
 
-def main() -> None:
-    """Make the take, draw every picture and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=ROOT / "figures" / "follow.gif")
-    options = parser.parse_args()
+def write_moving_picture(path: Path) -> None:
+    """Make the take, draw every picture and write the GIF."""
     pictures = draw_pictures()
     palette = pictures[len(pictures) // 2].quantize(COLOURS)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    frames[0].save(
-        options.output, save_all=True, append_images=frames[1:], duration=round(1000 / FPS), loop=0, optimize=True
-    )
-    print(f"{options.output}: {len(frames)} pictures, {options.output.stat().st_size / 1e6:.2f} MB")
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / FPS), loop=0, optimize=True)
 
 
 def draw_pictures() -> list[Image.Image]:
@@ -90,7 +82,3 @@ def draw_strip(times: np.ndarray, pulse: np.ndarray, onsets: np.ndarray) -> Imag
     figure.savefig(buffer, format="png")
     plt.close(figure)
     return Image.open(buffer).convert("RGB")
-
-
-if __name__ == "__main__":
-    main()

@@ -73,12 +73,12 @@ def for_colab(text: str, name: str, repository: str, tag: str) -> str:
 
 
 def with_colab(script: Path) -> str:
-    """What a lesson's .py should be, by the setting."""
+    """Return a lesson's .py with the cells for Colab that the setting asks for."""
     return for_colab(script.read_text(encoding="utf-8"), script.stem, SETTING["repository"], SETTING["tag"])
 
 
 def for_gpu(script: Path) -> dict[str, object]:
-    """What a notebook's metadata say, so that Colab offers a GPU where it helps."""
+    """Return the metadata with which Colab offers a GPU to the lessons that need one."""
     return {"accelerator": "GPU", "colab": {"gpuType": "T4"}} if script.stem in GPU else {}
 
 

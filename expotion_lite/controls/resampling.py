@@ -61,9 +61,7 @@ def resample(
     Notebook: notebooks/03_smoothing_and_alignment
     """
     times, columns = as_columns(times, values)
-    interval = float(np.median(np.diff(times))) if len(times) > 1 else 1 / frame_rate
-    duration_s = times[-1] + interval if duration_s is None else duration_s
-    require_positive(frame_rate=frame_rate, duration_s=duration_s)
+    interval, duration_s = _interval_and_duration(times, frame_rate, duration_s)
     centres = frame_times(round(duration_s * frame_rate), frame_rate)
     finer = min(math.ceil(1.5 / (interval * frame_rate)), 64)  # taps per output frame, at least 1.5 per sample
     if interval * frame_rate > 0.98:
@@ -125,9 +123,7 @@ def resample_as_published(
         [0.05, 0.25, 0.45, 0.65, 0.85]
     """
     times, columns = as_columns(times, values)
-    interval = float(np.median(np.diff(times))) if len(times) > 1 else 1 / frame_rate
-    duration_s = times[-1] + interval if duration_s is None else duration_s
-    require_positive(frame_rate=frame_rate, duration_s=duration_s)
+    _, duration_s = _interval_and_duration(times, frame_rate, duration_s)
     n_slow, n = max(1, round(5 * duration_s)), round(frame_rate * duration_s)
     slot = np.clip((times * 5 + 1e-6).astype(int), 0, n_slow - 1)
     totals, counts = np.zeros((n_slow, columns.shape[1])), np.bincount(slot, minlength=n_slow)
@@ -136,3 +132,11 @@ def resample_as_published(
     place = np.arange(n) * (n_slow - 1) / max(n - 1, 1)
     spread = np.stack([np.interp(place, np.arange(n_slow), column) for column in slow.T], axis=1)
     return spread.reshape(n, *np.shape(values)[1:])
+
+
+def _interval_and_duration(times: np.ndarray, frame_rate: float, duration_s: float | None) -> tuple[float, float]:
+    """Return the median interval of times (T,) and the length of the output, in seconds; see `resample`."""
+    interval = float(np.median(np.diff(times))) if len(times) > 1 else 1 / frame_rate
+    duration_s = float(times[-1]) + interval if duration_s is None else duration_s
+    require_positive(frame_rate=frame_rate, duration_s=duration_s)
+    return interval, duration_s

@@ -27,7 +27,16 @@ from .metrics import (
     paired_permutation_test,
     track_beats,
 )
-from .report import ERROR_BARS, Interval, error_lengths, markdown_table, new_figure, with_interval, write_json
+from .report import (
+    ERROR_BARS,
+    Interval,
+    add_options,
+    error_lengths,
+    markdown_table,
+    new_figure,
+    with_interval,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from ..controls.channels import Controls
@@ -271,13 +280,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the evaluation, write the report, print the tables; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m expotion_lite.evaluation", description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=64, help="held-out songs and performers (default: %(default)s)")
-    parser.add_argument("--model", default="nano", help="nano or a folder (default: %(default)s)")
-    parser.add_argument("--adapter", default="bundled", help="bundled or a folder (default: %(default)s)")
-    parser.add_argument(
-        "--visual-guidance", type=float, default=Settings.visual_guidance, help="(default: %(default)s)"
-    )
-    parser.add_argument("--guidance", type=float, default=Settings.guidance, help="(default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
+    add_options(parser)
     options = parser.parse_args(arguments)
     settings = Settings(visual_guidance=options.visual_guidance, guidance=options.guidance)
     results = evaluate(options.clips, settings, options.model, options.adapter)
@@ -285,7 +288,3 @@ def main(arguments: list[str] | None = None) -> int:
     plot_alignment(results["scores"], options.output / "alignment.svg")
     print(table_of(results))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

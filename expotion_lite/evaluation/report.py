@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..files import atomic_write
+from ..musicgen.settings import Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +22,17 @@ STYLE = Path(__file__).parents[2] / "notebooks" / "matplotlibrc"
 ERROR_BARS: dict[str, Any] = {"ecolor": "0.4", "capsize": 3}  # arguments of `Axes.errorbar`
 
 Interval = tuple[float, float]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every report on generated music: model, adapter, both guidances, and the output folder."""
+    parser.add_argument("--model", default="nano", help="nano or a folder (default: %(default)s)")
+    parser.add_argument("--adapter", default="bundled", help="bundled or a folder (default: %(default)s)")
+    parser.add_argument("--guidance", type=float, default=Settings.guidance, help="(default: %(default)s)")
+    parser.add_argument(
+        "--visual-guidance", type=float, default=Settings.visual_guidance, help="(default: %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
 
 
 def write_text(path: Path, text: str) -> None:

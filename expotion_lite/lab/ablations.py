@@ -45,7 +45,7 @@ from ..evaluation.metrics import (
     tempo_by_line,
     track_beats,
 )
-from ..evaluation.report import write_json, write_text
+from ..evaluation.report import add_options, write_json, write_text
 from ..files import atomic_write, digest_of
 from ..musicgen.settings import Settings
 from ..synthetic import band
@@ -445,17 +445,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the ablations, write the report, print the tables; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m expotion_lite.lab.ablations", description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=200, help="held-out songs and performers, 3 or more")
-    parser.add_argument("--model", default="nano", help="nano or a folder (default: %(default)s)")
-    parser.add_argument("--adapter", default="bundled", help="bundled or a folder (default: %(default)s)")
-    parser.add_argument(
-        "--visual-guidance", type=float, default=Settings.visual_guidance, help="(default: %(default)s)"
-    )
-    parser.add_argument("--guidance", type=float, default=Settings.guidance, help="(default: %(default)s)")
+    add_options(parser)
     parser.add_argument(
         "--curve", action="store_true", help="visual guidance from 0 to 12, for other people, instead of the tables"
     )
     parser.add_argument("--folder", type=Path, default=Path("runs/experiments"), help="where rows are kept")
-    parser.add_argument("--output", type=Path, default=Path("figures"), help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.clips > VALIDATION_OFFSET:
         parser.error(f"--clips is {VALIDATION_OFFSET:,} at most; the people after these choose settings.")

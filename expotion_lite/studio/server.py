@@ -36,16 +36,16 @@ def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
         model: see `expotion_lite.generate`.
         adapter: see `expotion_lite.generate`.
     """
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
     code = (
         f"import os\n\nfrom expotion_lite.studio import Studio\n\nos.chdir({os.getcwd()!r})\n"
         f"Studio({str(folder)!r}, model={model!r}, adapter={adapter!r})"
     )
-    cells = [
-        {"id": "introduction", "cell_type": "markdown", "metadata": {}, "source": INTRODUCTION},
-        {"id": "studio", "cell_type": "code", "metadata": {}, "source": code, "outputs": [], "execution_count": None},
-    ]
+    cells = [new_markdown_cell(INTRODUCTION), new_code_cell(code)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1)
+    return nbformat.writes(new_notebook(cells=cells, metadata=kernel))
 
 
 def command(notebook: Path, port: int, browser: bool) -> list[str]:

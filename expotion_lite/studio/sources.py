@@ -187,7 +187,7 @@ def from_recipe(
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise ExpotionError(
-            "These settings do not say what they were made for; export them from the studio."
+            "This file does not say which video or gesture the take was made for; export the take again."
         ) from error
     found = [place for place in (path, Path(folder) / path.name) if place.is_file()]
     if not found:

@@ -1,4 +1,4 @@
-"""What people move to while being recorded, and the folder that recordings are filed in."""
+"""Recording: the backing music that people move to, and the folder that recordings are filed in."""
 
 from __future__ import annotations
 

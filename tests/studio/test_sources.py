@@ -35,7 +35,7 @@ def test_a_changed_video_is_not_taken_for_the_original(short_clip, tmp_path):
 
 @pytest.mark.parametrize("recipe", [{}, {"gesture": "nod"}, {"stranger": "x", "duration_s": 2.0}, {"video": 3}])
 def test_an_incomplete_recipe_is_refused(recipe):
-    with pytest.raises(ExpotionError, match="do not say what they were made for"):
+    with pytest.raises(ExpotionError, match="does not say which video or gesture"):
         from_recipe(recipe)
 
 
