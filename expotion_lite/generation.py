@@ -181,6 +181,7 @@ def generate(
     visual_guidance: float = Settings.visual_guidance,
     temperature: float = Settings.temperature,
     top_k: int = Settings.top_k,
+    beat: float = 0.5,
     progress: bool = True,
     overwrite: bool = False,
     cancel: threading.Event | None = None,
@@ -202,6 +203,8 @@ def generate(
         visual_guidance: weight of the video (1: as trained, 0: ignored).
         temperature: randomness of the draws; below 1 is more predictable, above 1 more random.
         top_k: number of the likeliest codes to draw from.
+        beat: from every gesture (0) to a steady beat (1); 0.5 follows the beat of a person who moves steadily and the
+            gestures of others, see `controls.events.find_person_events`.
         progress: show progress bars.
         overwrite: replace outputs that exist.
         cancel: set it from another thread to stop. The take then holds the music sampled so far, followed by silence.
@@ -216,6 +219,7 @@ def generate(
     Notebook: notebooks/00_start_here
     """
     from .controls.extraction import extract_controls
+    from .controls.steering import Steering
     from .landmarks.extraction import extract_landmarks
     from .musicgen.prompts import respell, unknown_words
 
@@ -224,6 +228,7 @@ def generate(
     settings = Settings(
         seed=seed, guidance=guidance, visual_guidance=visual_guidance, temperature=temperature, top_k=top_k
     )
+    steering = Steering(beat=beat)
     info = check_request(
         video, prompt, output=output, audio_output=audio_output, model=model, adapter=adapter, overwrite=overwrite
     )
@@ -232,6 +237,7 @@ def generate(
 
     landmarks = extract_landmarks(video, progress=progress, cancel=cancel).require_person()
     controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
+    controls = steering.apply(controls)
     known = respell(musicgen, check_prompt(prompt))
     codes = generate_codes(pipeline, [known], [controls], settings, progress=progress, cancel=cancel)[0]
     audio = fit_to_duration(to_audio(musicgen, codes), musicgen.sample_rate, info.duration_s)

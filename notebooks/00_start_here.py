@@ -123,9 +123,9 @@ ax = el.plots.plot_controls(take.controls)
 print(len(take.controls.channels), "channels in all; the figure shows some of them")
 
 # %% [markdown]
-# **Look:** `head pitch` rises when the chin goes down. `pulse` has a bump at each turning point of the
-# dominant motion. Here that is the lowest point of each nod. `motion energy` shows how much she moves. Find
-# the moment when her brows are highest, then find it in the video.
+# **Look:** `event` has a bump wherever a movement arrives or, if somebody moves steadily, turns. Here that is
+# the lowest point of each nod. `activity` shows how fast she moves. The music follows these two. `head pitch`
+# rises when the chin goes down. Find the moment when her brows are highest, then find it in the video.
 #
 # Now count the bumps. Compare with your prediction.
 
@@ -141,8 +141,8 @@ print(len(nods), "nods, one every", round(float(np.median(np.diff(nods))), 2), "
 # %% [markdown]
 # ## 5. One time axis
 #
-# **Predict:** dotted lines will mark the bumps of her pulse. If the music follows them, where do new notes
-# begin? If it follows how much she moves, where does it grow louder?
+# **Predict:** dotted lines will mark the turning points of her nods, her *pulse*. If the music follows them,
+# where do new notes begin? If it follows how much she moves, where does it grow louder?
 
 # %%
 figure = el.plots.plot_take(take)
@@ -153,7 +153,7 @@ figure = el.plots.plot_take(take)
 # the ear hears it (the *mel scale*). A drum makes a thin vertical line, a held note a horizontal one.
 #
 # - Go from dotted line to dotted line. Does a sound begin there, or close by?
-# - From 4 s on she moves more (`motion energy`). Does the spectrogram change?
+# - From 4 s on she moves more (`activity`). Does the spectrogram change?
 #
 # Do not expect a peak on every line and none between. Music also has notes between the beats, and nano makes
 # mistakes.
@@ -255,7 +255,7 @@ check(highest, lambda: 1.5 < highest < 1.9)
 # </details>
 
 # %% [markdown]
-# **2. The livelier part.** How many times larger is the mean `motion_energy` after 4 s than before? *Target:
+# **2. The livelier part.** How many times larger is her mean `activity` after 4 s than before? *Target:
 # between 1.5 and 3.*
 
 # %%
@@ -268,8 +268,8 @@ check(ratio, lambda: 1.5 < ratio < 3)
 #
 # ```python
 # later = take.controls.times >= 4
-# energy = take.controls["motion_energy"]
-# ratio = energy[later].mean() / energy[~later].mean()
+# activity = take.controls["activity"]
+# ratio = activity[later].mean() / activity[~later].mean()
 # print(ratio)
 # ```
 # </details>

@@ -16,8 +16,8 @@
 # # Controls: from points to curves with a meaning
 #
 # A nod is a nod, near the camera or far from it, by ten degrees or by twenty. But the numbers of the points
-# differ each time. Here they become named curves, the *controls*. You build the four steps by hand: divide by
-# the size of the body, take the speed, sum up the energy, scale to the person.
+# differ each time. Here they become named curves, the *controls*. You build the steps by hand: divide by the
+# size of the body, take the speed, sum up the energy, scale to the person, find the events.
 #
 # **Time:** a few seconds of computing on two CPU cores, 30 minutes with reading. A GPU would not help.
 #
@@ -26,7 +26,8 @@
 # - *make* a measurement independent of how near somebody sits, and *show* that it is,
 # - *compute* the speed of a noisy curve without amplifying its noise,
 # - *explain* what scaling to a person's own range gains, and what its floor is for,
-# - *predict* which channels a movement changes, and *read* it off a table.
+# - *predict* which channels a movement changes, and *read* it off a table,
+# - *find* the moments at which movements arrive.
 #
 # **You need** numpy, derivatives as slopes, and [01_landmarks](01_landmarks.ipynb).
 
@@ -36,9 +37,10 @@ from dataclasses import replace
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 import expotion_lite as el
-from expotion_lite.controls import moving_average, savitzky_golay
+from expotion_lite.controls import arrival_curve, moving_average, savitzky_golay
 from expotion_lite.course import check
 from expotion_lite.synthetic import Performance, draw_performer, to_landmarks
 
@@ -217,7 +219,68 @@ _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower cente
 # with themselves.
 
 # %% [markdown]
-# ## 6. Which channel reacts to what?
+# ## 6. Events and activity
+#
+# Music needs moments. Many movements have one: where they *arrive*. Here a hand goes up and down and rests in
+# between. Its times follow no beat.
+#
+# **Predict:** the speed of the hand is highest half way. Where is it falling fastest?
+
+# %%
+stops = np.array([1.0, 1.8, 3.3, 3.9, 5.6, 7.0])  # s; each way takes 0.3 s
+moments = np.sort([*(stops - 0.3), *stops])
+gesture = only("right_hand_y", 0.0)
+gesture.curves["right_hand_y"][:] = 1.5 * np.interp(times, moments, [0, 1, 1, 0] * 3)
+hand = el.extract_controls(to_landmarks(gesture, person))
+
+# %%
+speed = np.abs(hand["right_wrist_y_velocity"])
+
+
+def smooth(curve):
+    """Smooth a curve by a Gaussian with a standard deviation of 0.04 s."""
+    return gaussian_filter1d(curve.astype(float), 0.04 * 50)
+
+
+fall = -np.gradient(smooth(smooth(speed)))
+arrivals = smooth(np.maximum(fall, 0))
+assert np.allclose(arrivals, arrival_curve(speed, 50.0))
+
+# %%
+figure, ax = plt.subplots(figsize=(8, 2.8))
+curves = {"height": hand["right_wrist_y"], "speed": speed, "arrivals": arrivals / arrivals.max()}
+for (name, curve), style in zip(curves.items(), ("0.6", "C0:", "C3"), strict=True):
+    ax.plot(centres, curve, style, label=name)
+ax.set(xlabel="time (s)", ylabel="own range")
+_ = figure.legend(loc="outside upper center", ncols=3)
+
+# %%
+bumps = centres[1:-1][(np.diff(np.sign(np.diff(hand["event"]))) < 0) & (hand["event"][1:-1] > 0.2)]
+print("events at", bumps.round(2))
+assert np.abs(bumps - stops).max() < 0.1
+
+# %% [markdown]
+# **Explain.** The channel `event` has a bump at each arrival. It joins the speeds of all parts of the body. A
+# filmed person also has speeds of pixels, by *optical flow* (`head_flow`, `arms_flow`, `trunk_flow`): they see
+# hands and clothes that have no point.
+#
+# A steady nod has another moment: its lowest point, a *turn*. So where turns are evenly spaced, `event` takes
+# them instead of the arrivals. The channel `activity` is the speed, smoothed over a longer time: how much is
+# going on. The music follows these two channels, and some of the face.
+
+# %%
+steady = el.extract_controls(to_landmarks(only("pitch", 12.0, hz=1.5), person))
+both = {"hand": hand, "nods": steady}
+figure, axes = plt.subplots(2, 1, figsize=(8, 4.2), sharex=True)
+for ax, (name, each) in zip(axes, both.items(), strict=True):
+    el.plots.plot_controls(each, ["event", "activity", "pulse"], ax=ax).set_title(name)
+    ax.label_outer()
+
+# %% [markdown]
+# **Look:** the pulse of the hand has few bumps, and not where the hand stops. For the nods, events and pulse
+# agree.
+#
+# ## 7. Which channel reacts to what?
 #
 # Here are eleven movements, one at a time, and what each does to the channels. `sway` goes from side to side.
 # `bob` moves head and body up and down.
@@ -366,6 +429,7 @@ check(fastest, lambda: len(fastest) == 5 and fastest[2] > fastest[0] / 2 > faste
 # - A local parabola gives speeds of noisy curves. A longer window is smoother but blunter.
 # - Scaling to the own range makes small and large movers alike. The floor keeps noise from looking like
 #   movement.
+# - Events mark where movements arrive, or where a steady one turns. Music can meet them.
 #
 # ## Limits
 #

@@ -102,15 +102,15 @@ print(f"{len(train)} examples to train with, {len(held_out)} held out")
 print(f"each has {train.codes.shape[2] / musicgen.frame_rate} s")
 
 # %% [markdown]
-# The bundled adapter has seen more than a thousand people, with dozens of channels. Yours has two minutes. So
-# it gets short examples, four a step, and six channels that often show the beat. The visual adapter starts
-# from nothing, so its learning rate is larger than LoRA's. (Section 4 explains `past_dropout`.)
+# The bundled adapter learned for much longer, from many more pieces. Yours has two minutes. So it gets short
+# examples, four a step, and six channels that often show the beat. The visual adapter starts from nothing, so
+# its learning rate is larger than LoRA's. (Section 4 explains `past_dropout`.)
 #
 # **Predict:** three losses will be measured on the held-out people: with their own video, with another
 # person's, and with none. How should they differ, if the model learns to see?
 
 # %%
-channels = ("pulse", "motion_energy", "head_pitch", "head_roll", "shoulders_x", "shoulders_y")
+channels = ("event", "activity", "pulse", "motion_energy", "head_pitch", "shoulders_y")
 config = el.TrainingConfig(hours=2 / 60, batch=4, lr=5e-4, adapter_lr=4e-3, past_dropout=0.7)
 
 
@@ -222,14 +222,14 @@ with torch.no_grad():
     assert torch.allclose(same, visual_adapter(controls), atol=1e-4)
 
 # %% [markdown]
-# **Predict:** each convolution reads 25 frames of 20 ms. Somebody's pulse is 1 in a single frame. How long
+# **Predict:** each convolution reads 25 frames of 20 ms. The channel `event` is 1 in a single frame. How long
 # before and after it does the output change?
 
 # %%
 frames, middle = np.arange(125), 62
 still = torch.zeros(1, len(frames), len(bundled.config.channels))
 bump = still.clone()
-bump[0, middle, bundled.config.channels.index("pulse")] = 1
+bump[0, middle, bundled.config.channels.index("event")] = 1
 with torch.no_grad():
     difference = visual_adapter(bump) - visual_adapter(still)
 change = difference[0].norm(dim=-1).numpy()
@@ -339,6 +339,20 @@ print(f"{1 - past.mean():.0%} of the music hidden")
 # **Look:** three in ten examples stay whole, on average. In the others the hidden part is anything from
 # nothing to all, on average half. So about 35 % of all music is hidden. The model learns how far to trust the
 # past, and how far the person.
+#
+# The bundled adapter learned mostly from music to which *nobody* moves. The music's own onsets stood in for
+# the events of a person, made as imperfect as those of people. So any music can teach it to follow.
+
+# %%
+music = el.to_audio(musicgen, held_out.codes[0].astype(int))
+n_frames = held_out.codes.shape[2]
+onsets = el.training.onset_curves(music, musicgen.sample_rate, n_frames)
+figure, ax = plt.subplots(figsize=(8, 2.6))
+el.plots.plot_onsets(music, musicgen.sample_rate, ax=ax)
+for seed, style in enumerate(("C3", "C1--", "C2:")):
+    event, activity = el.training.draw_event_curves(onsets, np.random.default_rng(seed)).T
+    ax.plot((np.arange(n_frames) + 0.5) / 50, event, style, label=f"draw {seed + 1}")
+_ = figure.legend(loc="outside right center")
 
 # %% [markdown]
 # ## 5. How far is the training?
@@ -596,7 +610,8 @@ check(shares, all_close)
 #   dropout, which hides the past.
 # - Izzati, Li and Xia 2025, [Expotion](https://arxiv.org/abs/2507.04955): fine-tuning MusicGen to follow a
 #   video.
-# - `expotion_lite/musicgen/adapter.py`, `expotion_lite/training/loop.py` and `hiding.py`;
+# - Event curves in place of a video: V2M-Zero, [arXiv 2603.11042](https://arxiv.org/abs/2603.11042).
+# - `expotion_lite/musicgen/adapter.py`, `expotion_lite/training/loop.py`, `hiding.py` and `event_curves.py`;
 #   [PEFT](https://github.com/huggingface/peft).
 #
 # ## Next

@@ -35,6 +35,7 @@
 
 # %%
 import time
+from dataclasses import replace
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
@@ -42,7 +43,7 @@ import numpy as np
 from IPython.display import Audio, Video, display
 
 import expotion_lite as el
-from expotion_lite.controls import GROUPS, Steering, beats_curve, group_of
+from expotion_lite.controls import GROUPS, Steering, beats_curve, group_of, with_events
 from expotion_lite.course import check
 from expotion_lite.studio import Session, match_loudness
 
@@ -71,12 +72,11 @@ Video(nodder.video, embed=True, width=320)
 # like?
 
 # %%
-channels = ["pulse", "head_pitch", "head_pitch_velocity", "smile", "motion_energy"]
+channels = ["event", "activity", "head_pitch", "head_pitch_velocity", "smile"]
 ax = el.plots.plot_controls(nodder.controls, channels)
 
 # %% [markdown]
-# **Look:** the bumps are rounder, because the controls are smoothed (03). The pulse has one peak for each
-# nod.
+# **Look:** the bumps are rounder, because the controls are smoothed (03). `event` has one peak for each nod.
 #
 # ## 2. Sound before it is finished
 #
@@ -172,12 +172,12 @@ _ = widgets.interact(plot_stream, frames_a_second=speed, lead_s=(0.0, 6.0, 0.25)
 
 # %%
 def fit(take, controls):
-    """Return how well note onsets correlate with a person's pulse, -1 to 1.
+    """Return how well note onsets correlate with a person's events, -1 to 1.
 
     It is the best correlation over shifts of up to 0.3 s.
     """
     onsets = el.metrics.onset_strength(take.audio, take.sample_rate)
-    return el.metrics.onset_motion_correlation(onsets, controls["pulse"])
+    return el.metrics.onset_motion_correlation(onsets, controls["event"])
 
 
 blind = session.generate(nodder, prompt, settings=el.Settings(visual_guidance=0.0))
@@ -191,34 +191,39 @@ Audio(blind.take.audio, rate=rate)
 #
 # ## 4. Weights, and a curve of your own
 #
-# Steering changes the controls before the model sees them. A weight multiplies a group of channels:
+# Steering changes the controls before the model sees them. A weight multiplies a group of channels. Then
+# events and activity are found anew (02):
 
 # %%
 weights = {"head": 0.5, "expression": 2.0}
 factors = [weights.get(group_of(channel), 1.0) for channel in nodder.controls.channels]
-by_hand = nodder.controls.values * factors
+weighted = replace(nodder.controls, values=(nodder.controls.values * factors).astype(np.float32))
+by_hand = with_events(weighted).values
 assert np.array_equal(by_hand, Steering(weights).apply(nodder.controls).values)
 print("groups:", ", ".join(GROUPS))
 
 # %% [markdown]
-# A drawn curve replaces a channel. Let her head nod at 90 a minute, and set her pulse to 120.
+# A drawn curve replaces a channel. Let her head nod at 90 a minute, and draw events at 120.
 #
-# **Predict:** which does the music follow, the head or the pulse?
+# **Predict:** which does the music follow, the head or the events?
 
 # %%
-steering = Steering().draw("pulse", beats_curve(120, duration_s, 150))
+steering = Steering().draw("event", beats_curve(120, duration_s, 150))
 mixed = steering.apply(nodder.controls)
-ax = el.plots.plot_controls(mixed, ["pulse", "head_pitch", "motion_energy"])
+ax = el.plots.plot_controls(mixed, ["event", "head_pitch", "activity"])
 
 # %%
 steered = session.generate(nodder, prompt, steering=steering)
-print(f"with the pulse at 120: {fit(steered.take, mixed):.2f}")
-print(f"with the nods at 90:   {fit(steered.take, nodder.controls):.2f}")
+print(f"with the events at 120: {fit(steered.take, mixed):.2f}")
+print(f"with the nods at 90:    {fit(steered.take, nodder.controls):.2f}")
 Audio(steered.take.audio, rate=rate)
 
 # %% [markdown]
-# **Explain.** Nobody in training moved like this. So the model was never taught what to do, and the numbers
-# show what *this* adapter relies on.
+# **Explain.** The bundled adapter does not read the head. It reads events, activity and some expressions. So
+# only the events can tell it when to play.
+#
+# There is one more knob: `Steering(beat=0)` takes every gesture as an event, `beat=1` puts events on a steady
+# beat. 0.5, the default, decides by how steadily somebody moves.
 #
 # ## 5. Somebody else's movements
 #
@@ -312,8 +317,9 @@ check(waltzer, lambda: height(0) > 1.5 * (height(1) + height(2)) / 2 > 0.15)
 # </details>
 
 # %% [markdown]
-# **2. Solo.** Write `solo(group)`: it returns a `Steering` that mutes all other groups. *Target: with
-# `solo("head")`, all channels outside the group are 0, except those that say what is missing.*
+# **2. Solo.** Write `solo(group)`: it returns a `Steering` that mutes the face and all other parts of the body,
+# but not `pulse`, the group of the events. *Target: with `solo("head")`, only channels of these two groups are
+# not 0, besides those that say what is missing.*
 
 # %%
 solo = ...  # a function of the group
@@ -322,7 +328,7 @@ solo = ...  # a function of the group
 def only_head_is_left():
     controls = solo("head").apply(nodder.controls)
     groups = {group_of(channel) for channel in controls.channels if controls[channel].any()}
-    return "head" in groups and groups <= {"head", None}
+    return {"head", "pulse"} <= groups <= {"head", "pulse", None}
 
 
 check(solo, only_head_is_left)
@@ -332,11 +338,11 @@ check(solo, only_head_is_left)
 #
 # ```python
 # def solo(group):
-#     return Steering({other: 0.0 for other in GROUPS if other != group})
+#     return Steering({other: 0.0 for other in GROUPS if other not in (group, "pulse")})
 # ```
 #
-# If the arms are muted, the channel `arms_missing` is 1. So they look like arms that are not seen, which the
-# model knows from training.
+# The events are then those of the head alone. If the arms are muted, the channel `arms_missing` is 1: they look
+# like arms that are not seen.
 # </details>
 
 # %% [markdown]

@@ -595,8 +595,8 @@ check(shuffled, is_near)
 #
 # ## Limits
 #
-# - These people are synthetic. For a real person nobody knows the true beats: the correlation with the pulse
-#   and listeners are left.
+# - These people are synthetic. For a real person nobody knows the true beats: correlations with the movements
+#   and listeners are left. `expotion-lite evaluate FOLDER` tests your own videos, against each other.
 # - A bootstrap interval over ten people is a little too narrow.
 #
 # ## References

@@ -50,5 +50,5 @@ def head_x(landmarks: Landmarks) -> np.ndarray:
 
 def same(a: Landmarks, b: Landmarks) -> bool:
     """Return whether two results are equal to the last bit."""
-    names = ("times", "face", "blendshapes", "head_pose", "body", "face_found", "body_found")
+    names = ("times", "face", "blendshapes", "head_pose", "body", "flow", "face_found", "body_found")
     return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan="found" not in name) for name in names)

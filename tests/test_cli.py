@@ -93,6 +93,7 @@ def test_a_file_that_is_no_video_is_refused_by_name(command, name, inputs, out, 
         (["--temperature", "0"], "temperature is 0.*above 0"),
         (["--top-k", "0"], "top_k is 0.*1 or more"),
         (["--top-k", "2.5"], "--top-k.*2.5"),
+        (["--beat", "1.5"], "the beat is 1.5.*0 to 1"),
         (["--seed", "-3"], "seed is -3.*0 to 4294967295"),
         (["--model", "nanoo"], "Unknown model 'nanoo'.*nano"),
         (["--adapter", "no/such/folder"], "No adapter folder 'no/such/folder'"),
@@ -169,6 +170,36 @@ def test_the_summary_names_the_files_and_what_nano_does_not_know(inputs, out, do
     assert "nano does not know polka" in text
 
 
+def test_the_beat_is_passed_on(inputs, out, monkeypatch, capsys):
+    asked = []
+    take = SimpleNamespace(audio=np.zeros(16000, np.float32), sample_rate=16000, unknown_words=())
+    monkeypatch.setattr("expotion_lite.generation.generate", lambda *_, **options: asked.append(options) or take)
+    for flags in ([], ["--beat", "0.9"]):
+        assert cli.main(["generate", str(inputs / "fine.mp4"), "--prompt", "rock", "-o", str(out / "a.mp4"), *flags]) == 0
+    assert [options["beat"] for options in asked] == [0.5, 0.9]
+
+
+def test_evaluate_prints_what_was_measured(tmp_path, capsys, monkeypatch):
+    from expotion_lite.evaluation.folder import FolderReport
+
+    gain = {"gain": 0.21, "gain_95": (0.1, 0.3), "p": 0.004}
+    report = FolderReport(("a.mp4", "b.mp4"), 7, 9.0, {"speed": gain, "stop": gain}, 0.5, {"c.mp4": "It is silent."})
+    asked = []
+    monkeypatch.setattr(
+        "expotion_lite.evaluation.folder.evaluate_folder", lambda *places, **options: asked.append(places) or report
+    )
+    assert cli.main(["evaluate", "takes", "-o", "result"]) == 0
+    assert asked == [("takes", "result")]
+    text = capsys.readouterr().out
+    assert "follows the people" in text and "+0.21" in text and "freeze: 0.50" in text
+    assert "left out: c.mp4: It is silent." in text
+
+
+def test_evaluate_of_no_videos_is_refused(tmp_path, capsys):
+    assert "at least two are needed" in refused(capsys, "evaluate", tmp_path)
+    assert "no folder" in refused(capsys, "evaluate", tmp_path / "none")
+
+
 def test_quiet_prints_nothing(inputs, out, done, capsys):
     request = ["generate", inputs / "fine.mp4", "--prompt", "piano", "-o", out / "new.mp4", "--quiet"]
     assert cli.main([str(argument) for argument in request]) == 0
@@ -215,8 +246,8 @@ def test_help_explains_every_setting(capsys):
     assert cli.main(["generate", "--help"]) == 0
     text = capsys.readouterr().out
     for flag in (
-        "--prompt --output --audio --model --adapter --seed --guidance --visual-guidance --temperature --top-k".split()
-    ):
+        "--prompt --output --audio --model --adapter --seed --guidance --visual-guidance --temperature --top-k --beat"
+    ).split():
         assert flag in text
     said = " ".join(text.split())
     assert all(name in said for name in (*STYLES, *INSTRUMENTS)), "the words that nano knows"

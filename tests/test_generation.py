@@ -11,6 +11,7 @@ from media import make_video
 
 from expotion_lite.assets import example_clip
 from expotion_lite.cli import main
+from expotion_lite.controls.events import with_events
 from expotion_lite.data.synthetic import synthetic_pair
 from expotion_lite.errors import Cancelled, ExpotionError
 from expotion_lite.evaluation.metrics import level_curve, onset_strength
@@ -73,6 +74,14 @@ def test_every_option_of_the_command_means_what_it_means_in_the_library(flags, o
     expected = generate(shorter_clip, PROMPT, progress=False, **options)
     audio = read_audio(tmp_path / "out.wav", expected.sample_rate)
     np.testing.assert_allclose(audio, expected.audio, atol=2**-14)  # 16 bits
+
+
+def test_the_beat_decides_which_events_the_music_follows(short_clip, take):
+    controls = take.controls
+    np.testing.assert_array_equal(with_events(controls)["event"], controls["event"])
+    steady = generate(short_clip, PROMPT, seed=1, beat=1.0, progress=False).controls
+    np.testing.assert_array_equal(steady["event"], with_events(controls, 1.0)["event"])
+    assert np.abs(steady["event"] - controls["event"]).max() > 0.2
 
 
 def test_the_music_is_not_silence_noise_or_a_drone(take):

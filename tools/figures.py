@@ -11,8 +11,9 @@ NAME is one of:
 - training: the losses in the given logs, one panel for each stage
 - codec: spectrograms of four pieces before and after a codec (only with --codec)
 - studio: screenshots of the studio, taken in Chromium by its tests
-- alignment, rendered, results, guidance: drawn from figures/NAME.json, which `make evaluate`,
-  `python -m expotion_lite.lab.landmark_survival` and `make experiments` write; results also rebuilds figures/results.md
+- alignment, rendered, results, guidance, real_motion: drawn from figures/NAME.json, which `make evaluate`,
+  `python -m expotion_lite.lab.landmark_survival`, `make experiments` and `python -m expotion_lite.lab.real_motion`
+  write; results also rebuilds figures/results.md
 
 Without a name, everything is rebuilt whose input is there.
 """
@@ -45,7 +46,7 @@ STAGES = {
     "language": "language model",
     "adapter": "adapter",
 }
-MEASURED = ("alignment", "rendered", "results", "guidance")  # drawn from figures/NAME.json
+MEASURED = ("alignment", "rendered", "results", "guidance", "real_motion")  # drawn from figures/NAME.json
 
 
 def main() -> None:
@@ -175,7 +176,7 @@ def plot_prompts(model: str) -> Figure:
 def redraw(name: str, folder: Path) -> None:
     """Draw a measurement again from its numbers in `folder`; of the results, write the page, too."""
     from expotion_lite.evaluation import following as alignment
-    from expotion_lite.lab import ablations, ablations_report, landmark_survival
+    from expotion_lite.lab import ablations, ablations_report, landmark_survival, real_motion
 
     found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     path = folder / f"{name}.svg"
@@ -185,6 +186,8 @@ def redraw(name: str, folder: Path) -> None:
         landmark_survival.plot_survival(found["correlation"], path)
     elif name == "results":
         ablations.write_report(found, found["clips"], found["settings"], folder)
+    elif name == "real_motion":
+        real_motion.plot_gains(found, path)
     else:
         ablations_report.plot_curve({float(scale): row for scale, row in found["rows"].items()}, path)
 

@@ -139,9 +139,16 @@ ENERGIES: dict[str, Energy] = {
 }
 """The energies, by channel."""
 
+FLOWS: dict[str, str] = {
+    "head_flow": "the head",
+    "arms_flow": "the arms",
+    "trunk_flow": "trunk and legs (of the whole picture where nobody is found)",
+}
+"""The optical flows, by channel."""
+
 EXPRESSION_CHANNELS: tuple[str, ...] = (*EXPRESSIONS, "expression_energy")
 """The channels of the face's expression."""
-MISSING_CHANNELS: tuple[str, ...] = ("face_missing", "body_missing", "arms_missing")
+MISSING_CHANNELS: tuple[str, ...] = ("face_missing", "body_missing", "arms_missing", "motion_missing")
 """The flags (0 or 1) of parts that the camera does not see."""
 
 _ENERGY_DESCRIPTIONS = {
@@ -162,10 +169,17 @@ DESCRIPTIONS: dict[str, str] = {
         for name, motion in MOTIONS.items()
     },
     **_ENERGY_DESCRIPTIONS,
+    **{
+        name: f"Flow: speed of the pixels of {part}, 0..1; their sum is scaled to own range, 0 without pixels."
+        for name, part in FLOWS.items()
+    },
     "pulse": "Pulse: 0..1, a bump where the dominant motion turns (bottom of a nod, conductor's ictus, end of a sway).",
+    "event": "Event: 0..1, a bump where a movement arrives, as high as the arrival is strong (see `events.py`).",
+    "activity": "Activity: 0..1, how fast the person moves, smoothed over 0.12 s and scaled to own range.",
     "face_missing": "Missing: 1 where no face is seen for longer than the longest gap that is filled, else 0.",
     "body_missing": "Missing: 1 where no shoulders are seen for longer than the longest gap that is filled, else 0.",
     "arms_missing": "Missing: 1 where neither wrist is seen for longer than the longest gap that is filled, else 0.",
+    "motion_missing": "Missing: 1 where neither face nor shoulders are seen for that long, else 0.",
 }
 """One line for each channel, with its unit. Own range: that of the person in the clip, see `extraction.py`."""
 CHANNELS: tuple[str, ...] = tuple(DESCRIPTIONS)
@@ -173,7 +187,19 @@ CHANNELS: tuple[str, ...] = tuple(DESCRIPTIONS)
 MOTION_CHANNELS: tuple[str, ...] = tuple(
     name for name in CHANNELS if name not in EXPRESSION_CHANNELS + MISSING_CHANNELS
 )
-"""The channels of how head, shoulders and arms move, pulse included."""
+"""The channels of how head, shoulders and arms move, with pulse, event and activity."""
+ADAPTER_CHANNELS: tuple[str, ...] = (
+    "event",
+    "activity",
+    "smile",
+    "frown",
+    "brows_up",
+    "jaw_open",
+    "expression_energy",
+    "face_missing",
+    "motion_missing",
+)
+"""What a new adapter reads. On real people, more channels do harm: see `lab/ablations.py`."""
 MODALITIES: dict[str, tuple[str, ...]] = {"expression": EXPRESSION_CHANNELS, "motion": MOTION_CHANNELS}
 """The two kinds of input, which training can hide from the model one at a time."""
 
@@ -183,7 +209,8 @@ class Controls:
     """Named channels at the music model's frame rate.
 
     Attributes:
-        values: (T, C) float32 without NaN. Energies, pulse and missing flags are 0..1, the others -1.5..1.5.
+        values: (T, C) float32 without NaN. Energies, pulse, event, activity and flags are 0..1, flows 0..1.5, the
+            others -1.5..1.5.
         channels: C names, see `DESCRIPTIONS`.
         frame_rate: frames per second, Hz; frame j is at (j + 0.5) / frame_rate seconds.
         found: (T,) bool, true where a face or a body was seen in the video frame nearest in time.
@@ -289,7 +316,7 @@ class Controls:
 
 
 def hide(values: np.ndarray, channels: Sequence[str], modality: str) -> np.ndarray:
-    """Hide one modality: set its channels to 0, and flag body and arms as missing if motion is hidden.
+    """Hide one modality: set its channels to 0, and flag body, arms and motion as missing if motion is hidden.
 
     Args:
         values: (..., C) controls.
@@ -309,5 +336,5 @@ def hide(values: np.ndarray, channels: Sequence[str], modality: str) -> np.ndarr
     if modality not in MODALITIES:
         raise ExpotionError(f"There is no modality {modality!r}; choose {' or '.join(MODALITIES)}.")
     hidden = np.isin(channels, MODALITIES[modality])
-    flagged = np.isin(channels, ("body_missing", "arms_missing")) & (modality == "motion")
+    flagged = np.isin(channels, ("body_missing", "arms_missing", "motion_missing")) & (modality == "motion")
     return np.where(flagged, 1, np.where(hidden, 0, values)).astype(values.dtype)

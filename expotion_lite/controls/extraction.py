@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ExpotionError
-from .channels import CHANNELS, ENERGIES, EXPRESSIONS, MEASURED, MOTIONS, TRUNK, Controls
+from .channels import CHANNELS, ENERGIES, EXPRESSIONS, FLOWS, MEASURED, MOTIONS, TRUNK, Controls
+from .events import with_events
 from .pulse import find_turns, pulse_train
 from .resampling import frame_times, resample, resample_as_published
 from .smoothing import fill_gaps, moving_average, savitzky_golay, smooth
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ..landmarks.extraction import Landmarks
 
 # Raise this when the same landmarks give other controls; caches are then computed anew.
-CONTROLS_VERSION = 1
+CONTROLS_VERSION = 2
 
 # Turning points that become pulses while a motion is dominant: its lowest point (a nod, an ictus), or both its ends.
 TURNS_AT_BOTTOM = ("head_pitch", "head_y", "shoulders_y", "left_wrist_y", "right_wrist_y")
@@ -47,6 +48,7 @@ _DRIFT_S = 8.0  # seconds; slower changes of head and shoulders are posture, not
 _SLOPE_S = 0.2  # seconds over which a velocity is measured
 _ENERGY_S = 0.3  # seconds over which an energy is averaged
 _FULL_SPEED = 5.0  # floors per second; the floor of a velocity is this times the floor of its position
+_FLOW_FLOOR = 0.15  # shoulder widths per second; what moves more slowly is noise of the picture
 
 
 def extract_controls(
@@ -106,12 +108,17 @@ def extract_controls(
     velocity_names = [f"{name}_velocity" for name in MEASURED]
     columns |= _by_name(velocity_names, _soft_clip(_own_range(velocities), knee=1.0, limit=1.5))
     columns |= _by_name(ENERGIES, _soft_clip(_own_range(energies), knee=0.8, limit=1.0))
+    columns |= _by_name(FLOWS, _flows(landmarks, centres, frame_rate))
     columns["pulse"] = pulse
+    columns["event"] = columns["activity"] = np.zeros(len(centres))  # step 6
     columns |= _missing_flags(positions)
 
     # 5. Put the channels in order; 0 where a value is missing.
     values = np.nan_to_num(np.stack([columns[name] for name in CHANNELS], axis=1)).astype(np.float32)
-    return Controls(values, CHANNELS, float(frame_rate), _person_found(landmarks, frame_rate, duration_s))
+    controls = Controls(values, CHANNELS, float(frame_rate), _person_found(landmarks, frame_rate, duration_s))
+
+    # 6. Find events and activity in all that moves.
+    return with_events(controls)
 
 
 def _by_name(names: Iterable[str], columns: np.ndarray) -> dict[str, np.ndarray]:
@@ -246,6 +253,27 @@ def _pulse(centres: np.ndarray, steady: np.ndarray, velocities: np.ndarray) -> n
     return pulse_train(centres, *find_turns(centres, positions[:, chosen], velocities[:, chosen], both_ends))
 
 
+def _flows(landmarks: Landmarks, centres: np.ndarray, frame_rate: float) -> np.ndarray:
+    """Return the speeds of the pixels of head, arms and trunk (F, 3), their sum scaled to the person's own range.
+
+    The flow of a frame tells how far the pixels have moved since the frame before. So the paths up to each frame are
+    exact, and the speed at `centres` (F,) follows from them whatever the video's frame rate is.
+    """
+    if landmarks.flow is None or not np.isfinite(landmarks.flow).any():
+        return np.zeros((len(centres), len(FLOWS)))
+    known = np.isfinite(landmarks.flow).all(axis=1)
+    known[0] = True
+    times = np.asarray(landmarks.times, dtype=np.float64)[known]
+    paths = np.cumsum(np.nan_to_num(landmarks.flow[known].astype(np.float64)), axis=0)
+    edges = np.append(centres - 0.5 / frame_rate, centres[-1] + 0.5 / frame_rate)
+    at_edges = np.stack([np.interp(edges, times, path) for path in paths.T], axis=1)
+    speeds = np.diff(at_edges, axis=0) * frame_rate
+    total = speeds.sum(axis=1)
+    height = max(float(np.percentile(total, 95.0)), _FLOW_FLOOR)
+    bent = _soft_clip(total / height, knee=1.0, limit=1.5)
+    return speeds * (bent / np.maximum(total, 1e-9))[:, None]
+
+
 def _missing_flags(positions: np.ndarray) -> dict[str, np.ndarray]:
     """Return the flags of what is missing, each (F,) bool, from positions (F, M) with NaN."""
     missing = _by_name(MEASURED, np.isnan(positions))
@@ -253,6 +281,7 @@ def _missing_flags(positions: np.ndarray) -> dict[str, np.ndarray]:
         "face_missing": missing["head_x"],
         "body_missing": missing["shoulders_x"],
         "arms_missing": missing["left_wrist_x"] & missing["right_wrist_x"],
+        "motion_missing": missing["head_x"] & missing["shoulders_x"],
     }
 
 

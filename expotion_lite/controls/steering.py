@@ -1,6 +1,7 @@
 """Steering: change controls by hand, by weights for channels or groups of channels and by drawn curves.
 
-Everything here turns `Controls` into other `Controls`; the model needs no change for it.
+Everything here turns `Controls` into other `Controls`; the model needs no change for it. Events and activity are found
+anew from the channels that were changed: with muted arms, no arrival of an arm is an event.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExpotionError
-from .channels import EXPRESSION_CHANNELS, LIMBS, Controls
+from .channels import CHANNELS, EXPRESSION_CHANNELS, LIMBS, Controls
+from .events import with_events
 from .pulse import pulse_train
 
 GROUPS = ("expression", "head", "shoulders", "arms", "pulse")
-"""Groups of channels that share a weight. `pulse` holds the two channels of the whole body: pulse and motion energy."""
+"""Groups of channels that share a weight. `pulse` holds those of the whole body: pulse, events, energy and activity."""
 MAX_WEIGHT = 2.0
 """The largest weight."""
 MAX_POINTS = 5_000
 """The largest number of points of a drawn curve."""
-_WHOLE_BODY = ("pulse", "motion_energy")
+_FOUND = ("event", "activity")  # from the other channels
+_WHOLE_BODY = ("pulse", "motion_energy", *_FOUND)
+_FLOWS = {"head_flow": "head", "arms_flow": "arms", "trunk_flow": "shoulders"}
 
 
 def group_of(channel: str) -> str | None:
@@ -39,6 +43,8 @@ def group_of(channel: str) -> str | None:
     """
     if channel in _WHOLE_BODY:
         return "pulse"
+    if channel in _FLOWS:
+        return _FLOWS[channel]
     if channel in EXPRESSION_CHANNELS:
         return "expression"
     if channel.startswith(LIMBS):
@@ -54,13 +60,15 @@ class Steering:
         weights: group -> factor 0..2; 1 changes nothing, 0 mutes the group. Groups that are not named keep 1.
         channels: channel -> factor 0..2, multiplied with the weight of its group.
         drawn: channel -> values of a curve that replaces it, evenly spaced from the clip's start to its end, -1.5..1.5.
+        beat: from every gesture (0) to a steady beat (1); 0.5 decides by how steady the person is, see
+            `events.find_person_events`.
 
     Raises:
         ExpotionError: a group is unknown, a weight is out of range, or a curve is not a list of finite numbers.
 
     Example:
         >>> Steering({"arms": 0}, {"smile": 2}).to_dict()
-        {'weights': {'arms': 0.0}, 'channels': {'smile': 2.0}, 'drawn': {}}
+        {'weights': {'arms': 0.0}, 'channels': {'smile': 2.0}, 'drawn': {}, 'beat': 0.5}
 
     Notebook: notebooks/07_play_it
     """
@@ -68,6 +76,7 @@ class Steering:
     weights: Mapping[str, float] = field(default_factory=dict)
     channels: Mapping[str, float] = field(default_factory=dict)
     drawn: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    beat: float = 0.5
 
     def __post_init__(self) -> None:
         """Check the entries, convert them to plain numbers, and drop weights of 1."""
@@ -80,6 +89,7 @@ class Steering:
         for name in ("weights", "channels"):
             weights = {str(key): _checked_weight(key, value) for key, value in getattr(self, name).items()}
             object.__setattr__(self, name, {key: value for key, value in weights.items() if value != 1.0})
+        object.__setattr__(self, "beat", _checked_weight("the beat", self.beat, most=1.0))
         drawn = {str(channel): _checked_curve(channel, curve) for channel, curve in self.drawn.items()}
         object.__setattr__(self, "drawn", drawn)
 
@@ -96,8 +106,9 @@ class Steering:
     def apply(self, controls: Controls) -> Controls:
         """Return the controls with weights and curves applied, (T, C) as before.
 
-        Muted arms are also flagged as missing, and so is the body if arms and shoulders are muted: the model has
-        learned absence in this form.
+        Events and activity are found anew if what they are found from has changed. Muted arms are also flagged as
+        missing, and so is the body if arms and shoulders are muted, and all motion if head, arms and shoulders are, or
+        the whole body's channels: the model has learned absence in this form.
 
         Args:
             controls: to change; they stay as they are.
@@ -107,14 +118,25 @@ class Steering:
         """
         for channel in [*self.channels, *self.drawn]:
             if channel not in controls.channels:
-                raise ExpotionError(f"There is no channel {channel!r} to steer; try pulse or motion_energy.")
-        values = controls.values.copy()
-        for column, channel in enumerate(controls.channels):
+                raise ExpotionError(f"There is no channel {channel!r} to steer; try event or activity.")
+        others = [channel for channel in controls.channels if channel not in _FOUND]
+        changed = self._change(controls, others)
+        if set(CHANNELS) <= set(controls.channels) and (
+            self.beat != 0.5 or not np.array_equal(changed.values, controls.values)
+        ):
+            changed = with_events(changed, self.beat)
+        return self._change(changed, [channel for channel in controls.channels if channel in _FOUND])
+
+    def _change(self, controls: Controls, channels: Sequence[str]) -> Controls:
+        """Return the controls with weights, flags and drawn curves applied to some of the channels."""
+        values, flags = controls.values.copy(), self._flags_of_muted_parts()
+        for channel in channels:
+            column = controls.channels.index(channel)
             values[:, column] *= self.weights.get(group_of(channel) or "", 1.0) * self.channels.get(channel, 1.0)
-        for channel in self._flags_of_muted_parts() & set(controls.channels):
-            values[:, controls.channels.index(channel)] = 1.0
-        for channel, points in self.drawn.items():
-            values[:, controls.channels.index(channel)] = stretch(points, len(values))
+            if channel in flags:
+                values[:, column] = 1.0
+            if channel in self.drawn:
+                values[:, column] = stretch(self.drawn[channel], len(values))
         return replace(controls, values=values)
 
     def _flags_of_muted_parts(self) -> set[str]:
@@ -125,6 +147,8 @@ class Steering:
             flags.add("arms_missing")
         if {"arms", "shoulders"} <= muted:
             flags.add("body_missing")
+        if {"head", "arms", "shoulders"} <= muted or ("pulse" in muted and not set(self.drawn) & set(_FOUND)):
+            flags.add("motion_missing")
         return flags
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,6 +157,7 @@ class Steering:
             "weights": dict(self.weights),
             "channels": dict(self.channels),
             "drawn": {name: list(curve) for name, curve in self.drawn.items()},
+            "beat": self.beat,
         }
 
 
@@ -161,7 +186,7 @@ def check_tempo(bpm: float) -> None:
 
 
 def beats_curve(bpm: float, duration_s: float, n_points: int) -> list[float]:
-    """Return a curve with one bump for each beat, in the form of the channel `pulse`.
+    """Return a curve with one bump for each beat, in the form of the channels `event` and `pulse`.
 
     Args:
         bpm: tempo, beats per minute.
@@ -182,11 +207,11 @@ def beats_curve(bpm: float, duration_s: float, n_points: int) -> list[float]:
     return [round(float(value), 4) for value in curve]
 
 
-def _checked_weight(name: str, value: object) -> float:
-    """Return the weight of a group or channel as a number, or raise ExpotionError."""
-    if not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) <= MAX_WEIGHT:
+def _checked_weight(name: str, value: object, most: float = MAX_WEIGHT) -> float:
+    """Return the weight of a group or channel, or the share of the beat, as a number, or raise ExpotionError."""
+    if not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) <= most:
         return float(value)
-    raise ExpotionError(f"The weight of {name} is {value!r}; choose a number from 0 to {MAX_WEIGHT:g}.")
+    raise ExpotionError(f"The weight of {name} is {value!r}; choose a number from 0 to {most:g}.")
 
 
 def _checked_curve(channel: str, curve: Sequence[float]) -> tuple[float, ...]:

@@ -36,15 +36,18 @@ from ..evaluation.metrics import (
     bootstrap_interval,
     chroma_of,
     energy_correlation,
+    f1_in_seconds,
     level_curve,
     mode_of,
     onset_motion_correlation,
     onset_strength,
     paired_permutation_test,
+    seconds_with_onsets,
     tag_similarity,
     tempo_by_line,
     track_beats,
 )
+from ..evaluation.real_people import is_ill
 from ..evaluation.report import add_options, write_json, write_text
 from ..files import atomic_write, digest_of
 from ..musicgen.settings import Settings
@@ -63,7 +66,6 @@ from .ablations_report import (
 
 if TYPE_CHECKING:
     from ..landmarks.extraction import Landmarks
-    from ..musicgen.loading import MusicGen
     from ..synthetic.pieces import Piece
 
 OTHERS = 20  # how many other people each clip is scored against
@@ -142,7 +144,7 @@ COMPARED = (  # (row, row that it is expected to be better than, column)
 )
 CURVE = (0.0, 2.0, 4.0, 4.5, 5.0, 6.0, 8.0, 12.0)  # visual guidance
 # Raise this when the same weights give other music, or the same music other scores; caches are then computed anew.
-_SCORES_VERSION = 1
+_SCORES_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def make(condition: Condition, people: HeldOutPeople, model: str, adapter: str, 
     pipeline = load_pipeline(model, adapter if condition.adapted else None)
     musicgen = pipeline.musicgen
     if condition.played:
-        played = _played(musicgen, people)
+        played = _played_by_band(musicgen.sample_rate, people)
         return [to_audio(musicgen, encode(musicgen, torch.from_numpy(audio)[None])[0].numpy()) for audio in played]
     controls = people.controls(condition)
     if condition.others_video:
@@ -229,18 +231,22 @@ def make(condition: Condition, people: HeldOutPeople, model: str, adapter: str, 
     return make_music(pipeline, people.captions, controls, settings)
 
 
-def _played(musicgen: MusicGen, people: HeldOutPeople) -> list[np.ndarray]:
+def _played_by_band(sample_rate: int, people: HeldOutPeople) -> list[np.ndarray]:
     """Play the band's own music, without any codec."""
-    return [band.play(piece, musicgen.sample_rate) for piece in people.pieces]
+    return [band.play(piece, sample_rate) for piece in people.pieces]
 
 
 @dataclass(frozen=True)
 class _Features:
-    """Features of a clip that the scores compare: beats (B,) s, tempo, onsets (T,), level (T,), and the mode."""
+    """Features of a clip that the scores compare.
+
+    Beats (B,) in seconds, tempo, onsets (T,), bins of a second (S,) bool with an onset, level (T,), and the mode.
+    """
 
     beats: np.ndarray
     tempo_bpm: float
     onsets: np.ndarray
+    seconds: np.ndarray
     level: np.ndarray
     bright: bool
 
@@ -252,24 +258,45 @@ def _features_of(clip: np.ndarray, sample_rate: int, frame_rate: float, tonic: i
         beats,
         tempo_by_line(beats),
         onset_strength(clip, sample_rate),
+        seconds_with_onsets(clip, sample_rate),
         level_curve(clip, sample_rate, frame_rate),
         mode_of(chroma_of(clip, sample_rate), tonic) == "major",
     )
 
 
-def _fit(clip: _Features, piece: Piece, pulse: np.ndarray) -> tuple[float, ...]:
-    """Score how well a clip fits a piece and the pulse (T,) of the person who moved to it, for `AGAINST_OTHERS`."""
+@dataclass(frozen=True)
+class Reference:
+    """What a clip is compared with: a song, the pulse (T,) of the person who moved to it, its seconds (S,) bool."""
+
+    piece: Piece
+    pulse: np.ndarray
+    seconds: np.ndarray
+
+
+def _fit(clip: _Features, reference: Reference) -> tuple[float, ...]:
+    """Score how well a clip fits a song and the person who moved to it, for `AGAINST_OTHERS`."""
+    piece = reference.piece
     return (
         beat_f_measure(clip.beats, piece.beats),
         float(abs(clip.tempo_bpm / piece.tempo_bpm - 1) <= 0.04),
-        onset_motion_correlation(clip.onsets, pulse),
+        onset_motion_correlation(clip.onsets, reference.pulse),
+        f1_in_seconds(clip.seconds, reference.seconds),
         energy_correlation(clip.level[: len(piece.energy)], piece.energy[: len(clip.level)]),
         float(clip.bright == (piece.mode in BRIGHT)),
     )
 
 
+def references_of(people: HeldOutPeople, sample_rate: int) -> list[Reference]:
+    """Return what the music is compared with. The pulse is that of clean, smoothed landmarks."""
+    pulses = [controls["pulse"] for controls in people.controls(Condition("", ""))]
+    return [
+        Reference(piece, pulse, seconds_with_onsets(song, sample_rate))
+        for piece, pulse, song in zip(people.pieces, pulses, _played_by_band(sample_rate, people), strict=True)
+    ]
+
+
 def measure(
-    audio: Sequence[np.ndarray], sample_rate: int, people: HeldOutPeople, pulses: Sequence[np.ndarray]
+    audio: Sequence[np.ndarray], sample_rate: int, people: HeldOutPeople, references: Sequence[Reference]
 ) -> dict[str, np.ndarray]:
     """Score the music of one condition.
 
@@ -277,11 +304,11 @@ def measure(
         audio: (samples,) for each of N people.
         sample_rate: in Hz.
         people: N.
-        pulses: (T,) for each person, the channel `pulse` of clean, smoothed controls.
+        references: N, from `references_of`.
 
     Returns:
         For each of `AGAINST_OTHERS`, NAME -> (N,) for the own person, and "shuffled NAME" -> (N,), the mean over
-        `OTHERS`. Also "embeddings" (N, P, 200) and "tags" (N, 50).
+        `OTHERS`. Also "ill takes" (N,), "embeddings" (N, P, 200) and "tags" (N, 50).
     """
     from .judges import at_equal_level, embeddings
     from .musicnn import tag
@@ -290,12 +317,13 @@ def measure(
     own, shuffled = [], []
     for i, clip in enumerate(audio):
         features = _features_of(clip, sample_rate, people.frame_rate, KEYS.index(people.pieces[i].key))
-        own.append(_fit(features, people.pieces[i], pulses[i]))
+        own.append(_fit(features, references[i]))
         # The next person is left out: with `others_video`, the music was made for that person.
         others = [(i + k) % n for k in range(2, min(OTHERS, n - 2) + 2)]
-        shuffled.append(np.mean([_fit(features, people.pieces[j], pulses[j]) for j in others], axis=0))
+        shuffled.append(np.mean([_fit(features, references[j]) for j in others], axis=0))
     scores = dict(zip(AGAINST_OTHERS, np.array(own, float).T, strict=True))
     scores |= {f"shuffled {name}": column for name, column in zip(AGAINST_OTHERS, np.array(shuffled).T, strict=True)}
+    scores["ill takes"] = np.array([float(is_ill(clip, sample_rate)) for clip in audio])
     heard = embeddings(np.stack(audio), sample_rate)
     tags = np.array([list(tag(clip, sample_rate).values()) for clip in at_equal_level(np.stack(audio))])
     return scores | {"embeddings": heard, "tags": tags}
@@ -325,15 +353,15 @@ def run(
 
     musicgen = load_pipeline(model, adapter).musicgen
     people = held_out_people(n, musicgen.window / musicgen.frame_rate, musicgen.frame_rate, first)
-    pulses = [controls["pulse"] for controls in people.controls(Condition("", ""))]
+    references = references_of(people, musicgen.sample_rate)
 
     def scores_of(audio: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        return measure(audio, musicgen.sample_rate, people, pulses)
+        return measure(audio, musicgen.sample_rate, people, references)
 
     def scores_of_condition(condition: Condition) -> dict[str, np.ndarray]:
         return scores_of(make(condition, people, model, adapter, settings))
 
-    own = _kept(folder / "band.npz", lambda: scores_of(_played(musicgen, people)))
+    own = _kept(folder / "band.npz", lambda: scores_of(_played_by_band(musicgen.sample_rate, people)))
     scores = {}
     for condition in conditions:
         print(condition.name, file=sys.stderr, flush=True)

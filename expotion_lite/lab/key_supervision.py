@@ -9,6 +9,7 @@ place of the mood. It is asked in short windows, in which the music so far tells
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,8 +110,8 @@ def embed_windows(model: PeftModel, controls: torch.Tensor, first: torch.Tensor)
 
 
 def key_loss_from_faces(
-    musicgen: MusicGen, examples: Examples, harmony_probe: torch.nn.Linear, seed: int = 0
-) -> Callable[[PeftModel, int], torch.Tensor]:
+    musicgen: MusicGen, examples: Examples, harmony_probe: torch.nn.Linear, seed: int = 0, every: int = 4
+) -> Callable[[PeftModel, int], torch.Tensor | None]:
     """Make the extra loss for `training.train_adapter`: that of `window_losses` on random windows of the examples.
 
     Half of the windows are the first of their clips, since music tends to keep the mode in which it begins.
@@ -120,10 +121,14 @@ def key_loss_from_faces(
         examples: their songs are seeds of the band's pieces.
         harmony_probe: from `load_harmony_probe`.
         seed: determines which windows are drawn.
+        every: compute the loss in one of this many steps, since it takes as long as the rest of a step.
     """
     harmony_probe, tokenizer = harmony_probe.to(musicgen.model.device), musicgen.processor.tokenizer
+    compose = lru_cache(maxsize=None)(band.compose)  # each song is asked for many times
 
-    def loss(model: PeftModel, i: int) -> torch.Tensor:
+    def loss(model: PeftModel, i: int) -> torch.Tensor | None:
+        if i % every:
+            return None
         rng = np.random.default_rng([21, seed, i])
         rows = rng.integers(len(examples), size=WINDOWS)
         first = np.arange(WINDOWS) < WINDOWS // 2
@@ -131,7 +136,7 @@ def key_loss_from_faces(
         starts = rng.integers(CONTEXT, last_start + 1, size=WINDOWS) * ~first
         captions, thirds = [], []
         for song in examples.songs[rows]:
-            piece = band.compose(int(song), PIECE_S)
+            piece = compose(int(song), PIECE_S)
             captions.append(band.describe(piece, rng, tempo=False, mood=False, key=True))
             thirds.append(tonic_and_third(piece)[1])
         tokens, mask = tokenize(tokenizer, captions)

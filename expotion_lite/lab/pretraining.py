@@ -43,6 +43,15 @@ if TYPE_CHECKING:
 
 SHARES = {"codec": 0.36, "reading": 0.03, "language": 0.37, "adapter": 0.20}  # of --hours; encoding takes the rest
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+SETTINGS: dict[str, Any] = {  # of the adapter's training, beside its hours and seed
+    "lr": 5e-4,
+    "adapter_lr": 1e-3,
+    "past_dropout": 0.8,
+    "video_dropout": 0.15,
+    "modality_dropout": 0.0,  # event curves are hidden where they are drawn
+    "crop": 0.75,
+    "keep": "gain",
+}
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 
 
@@ -79,7 +88,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--hours", type=float, default=3.0, help="training time in all (default: %(default)s)")
     parser.add_argument(
-        "--examples", type=int, default=1600, help="synthetic performances for the adapter (default: %(default)s)"
+        "--examples", type=int, default=800, help="synthetic performances for the adapter (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--pieces", type=int, default=1200, help="pieces of music for its event curves (default: %(default)s)"
     )
     parser.add_argument("--filters", type=int, default=32, help="width of a new codec (default: %(default)s)")
     parser.add_argument(
@@ -129,7 +141,13 @@ def train(options: argparse.Namespace) -> None:
     musicgen = replace(load(nano, device=device, dtype="float32"), name="nano")  # the adapter will belong to "nano"
     hours = _share("adapter", options) * options.hours
     train_nano_adapter(
-        musicgen, options.folder, hours, options.examples, load_harmony_probe(nano), start=options.adapter
+        musicgen,
+        options.folder,
+        hours,
+        options.examples,
+        options.pieces,
+        load_harmony_probe(nano),
+        start=options.adapter,
     )
     if options.export:
         if not options.adapter_only:
@@ -141,7 +159,7 @@ def _plan(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that a resumed training must share: the options, and digests of the weights they name."""
     from ..musicgen.loading import NANO
 
-    settings = ("hours", "examples", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
+    settings = ("hours", "examples", "pieces", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
     plan = {name: getattr(options, name) for name in settings}
     plan["nano"] = _digest(options.nano or NANO) if options.adapter_only else "trained here"
     if options.codec:
@@ -226,31 +244,45 @@ def train_nano_adapter(
     folder: Path,
     hours: float,
     examples: int,
+    pieces: int,
     harmony_probe: torch.nn.Linear,
     start: Path | None = None,
 ) -> None:
-    """Train an adapter on synthetic performances.
+    """Train an adapter on event curves of music, and on synthetic performances.
 
     Args:
         musicgen: the nano to train it for.
         folder: for the examples, the checkpoint, the log and the adapter.
         hours: training time in all.
         examples: number of performances.
+        pieces: number of pieces of music to which nobody moves.
         harmony_probe: the nano's, from `key_supervision.load_harmony_probe`.
-        start: the folder of an adapter to continue from; None trains a new one.
+        start: the folder of an adapter to continue from; None trains a new one. It may read other channels.
     """
-    from ..data.synthetic import cached_synthetic_split
+    from ..controls.channels import ADAPTER_CHANNELS
     from ..musicgen.adapter import read_config
     from ..training.loop import TrainingConfig, train_adapter
+    from .adapter_channels import change_channels
+    from .event_training import event_examples
     from .key_supervision import key_loss_from_faces
 
-    train, held_out = cached_synthetic_split(musicgen, examples, folder)
+    data = event_examples(musicgen, folder, examples, pieces)
     seed = int(_digest(start, ADAPTER_WEIGHTS)[:7], 16) if start else 0  # a continued training draws other batches
-    if start:
-        train = train.select(read_config(start).channels)
-    config = TrainingConfig(hours=hours, seed=seed)
-    extra_loss = key_loss_from_faces(musicgen, train, harmony_probe, seed)
-    train_adapter(musicgen, train, held_out, folder, config, start=start, extra_loss=extra_loss, print_log=True)
+    if start and read_config(start).channels != ADAPTER_CHANNELS:
+        change_channels(start, ADAPTER_CHANNELS, folder / "start")
+        start = folder / "start"
+    config = TrainingConfig(hours=hours, seed=seed, **SETTINGS)
+    train_adapter(
+        musicgen,
+        data.train,
+        data.held_out,
+        folder,
+        config,
+        start=start,
+        extra_loss=key_loss_from_faces(musicgen, data.performances, harmony_probe, seed),
+        draw_controls=data.draw_controls,
+        print_log=True,
+    )
 
 
 if __name__ == "__main__":

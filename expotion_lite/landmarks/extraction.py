@@ -1,4 +1,4 @@
-"""Landmarks of one person in every frame of a video: face, expression, head rotation and body.
+"""Landmarks of one person in every frame of a video: face, expression, head rotation, body and optical flow.
 
 `extract_landmarks` decodes a video, finds the face and then the body, each step in its own thread. `Landmarks` holds
 the result as arrays.
@@ -40,7 +40,7 @@ BLENDSHAPES: tuple[str, ...] = tuple(
 )
 
 # Increase this when the same frames give other landmarks; caches are then recomputed.
-LANDMARKS_VERSION = 1
+LANDMARKS_VERSION = 2
 
 _SHAPES: dict[str, tuple[int, ...]] = {  # of one frame
     "times": (),
@@ -50,8 +50,9 @@ _SHAPES: dict[str, tuple[int, ...]] = {  # of one frame
     "body": (33, 4),
     "face_found": (),
     "body_found": (),
+    "flow": (3,),
 }
-_MEASURED = ("face", "blendshapes", "head_pose", "body")  # NaN where nothing was found
+_MEASURED = ("face", "blendshapes", "head_pose", "body", "flow")  # NaN where nothing was found
 _QUEUE_FRAMES = 4  # frames that may wait between two threads; bounds the memory
 
 
@@ -71,6 +72,8 @@ class Landmarks:
         body_found: (T,) bool.
         width: of the upright video in pixels; x * width is a pixel column.
         height: of the upright video in pixels; y * height is a pixel row.
+        flow: (T, 3) float32, how far the pixels of head, arms and trunk have moved since the frame before (see
+            `optical_flow.FlowMeter`), NaN in the first frame; None where there are no pixels, as of synthetic people.
 
     Notebook: notebooks/01_landmarks
     """
@@ -84,12 +87,14 @@ class Landmarks:
     body_found: np.ndarray
     width: int
     height: int
+    flow: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.times)
         for name, shape in _SHAPES.items():
-            if getattr(self, name).shape != (count, *shape):
-                found = getattr(self, name).shape
+            values = getattr(self, name)
+            if values is not None and values.shape != (count, *shape):
+                found = values.shape
                 raise ExpotionError(f"Landmarks: {name} has shape {found}; {(count, *shape)} was expected.")
 
     def require_person(self, smallest_share: float = 0.2) -> Landmarks:
@@ -124,7 +129,8 @@ class Landmarks:
         """
         path = Path(path)
         with atomic_write(path, overwrite) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **{field.name: getattr(self, field.name) for field in fields(self)})
+            values = {field.name: getattr(self, field.name) for field in fields(self)}
+            np.savez_compressed(file, **{name: value for name, value in values.items() if value is not None})
         return path
 
     @classmethod
@@ -142,7 +148,8 @@ class Landmarks:
             raise ExpotionError(f"{path} does not exist; name a file that Landmarks.save wrote.")
         try:
             with np.load(path, allow_pickle=False) as stored:
-                values = {field.name: stored[field.name] for field in fields(cls)}
+                values = {field.name: stored[field.name] for field in fields(cls) if field.name != "flow"}
+                values["flow"] = stored.get("flow")
             values["width"], values["height"] = int(values["width"]), int(values["height"])
             return cls(**values)
         except Exception as error:
@@ -159,7 +166,7 @@ def extract_landmarks(
     max_side: int = 640,
     cancel: threading.Event | None = None,
 ) -> Landmarks:
-    """Find the face and the body of one person in every frame of a video.
+    """Find the face and the body of one person in every frame of a video, and how far their pixels move.
 
     If there are several people, the one with the largest face is followed, until their face is lost for 1 s, or another
     face is 1.5 times as large in two searches in a row. Decoding, face and body run in a thread each; every frame
@@ -192,10 +199,11 @@ def extract_landmarks(
     if max_side < 64:
         raise ExpotionError(f"max_side is {max_side} pixels; give at least 64.")
     face_bundle, pose_bundle = find_model("face", face_model), find_model("pose", pose_model)
+    from .optical_flow import FlowMeter
     from .tracking import BodyFollower
 
     frames, expected, size = _open_frames(video, max_side)
-    table = _Table(expected or 256)
+    table, meter = _Table(expected or 256), FlowMeter()
     with (
         _in_thread(_checked_pictures(frames, max_side)) as pictures,
         _in_thread(_with_faces(pictures, face_bundle, max_people)) as with_faces,
@@ -205,7 +213,8 @@ def extract_landmarks(
         for picture, face, other_faces in with_faces:
             if cancel is not None and cancel.is_set():
                 raise Cancelled("Stopped while looking for face and body; nothing was made.")
-            table.add(picture, face, body.step(picture.image, picture.time_s, face, other_faces))
+            found = body.step(picture.image, picture.time_s, face, other_faces)
+            table.add(picture, face, found, meter.step(picture.image, face, found))
             size = size or picture.size
             bar.update()
     if size is None or not table.count:
@@ -353,7 +362,7 @@ class _Table:
             "body_found": np.zeros(rows, bool),
         }
 
-    def add(self, picture: _Picture, face: Person | None, body: Person | None) -> None:
+    def add(self, picture: _Picture, face: Person | None, body: Person | None, flow: np.ndarray) -> None:
         """Fill the next row; a face or a body that is None stays NaN."""
         if self.count == len(self.arrays["times"]):
             for name, array in self.arrays.items():
@@ -363,6 +372,7 @@ class _Table:
         height, width = picture.image.shape[:2]
         unit = np.array([width, height, width], np.float32)
         arrays["times"][row] = picture.time_s
+        arrays["flow"][row] = flow
         if face is not None:
             arrays["face_found"][row] = True
             arrays["face"][row] = face.points / unit

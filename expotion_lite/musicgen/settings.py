@@ -38,7 +38,7 @@ class Settings:
 
     Example:
         >>> Settings(seed=7, guidance=4).to_json()
-        '{"seed": 7, "guidance": 4.0, "visual_guidance": 4.5, "temperature": 1.0, "top_k": 250}'
+        '{"seed": 7, "guidance": 4.0, "visual_guidance": 4.5, "temperature": 0.9, "top_k": 100}'
         >>> Settings.from_json(Settings(seed=7).to_json()) == Settings(seed=7)
         True
 
@@ -48,8 +48,8 @@ class Settings:
     seed: int = 0
     guidance: float = 2.0
     visual_guidance: float = 4.5
-    temperature: float = 1.0
-    top_k: int = 250
+    temperature: float = 0.9
+    top_k: int = 100
 
     def __post_init__(self) -> None:
         """Check the ranges, and turn NumPy numbers into plain ones."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..controls.channels import Controls
     from ..generation import Take
 
-SHOWN = ("pulse", "head_pitch", "head_roll", "shoulders_x", "smile", "brows_up", "motion_energy")
+SHOWN = ("event", "activity", "head_pitch", "head_roll", "shoulders_x", "smile", "brows_up")
 """The channels that are shown unless others are named."""
 
 _LANE = 2.3  # height of a channel's lane, in own ranges: a curve within -1.5..1.5 hardly touches the next lane

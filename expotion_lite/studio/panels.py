@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from ..controls.channels import Controls
 
-CURVE_CHANNELS = ("pulse", "motion_energy", "head_pitch", "shoulders_x", "smile")
+CURVE_CHANNELS = ("event", "activity", "smile", "frown", "brows_up")
 """Channels that can be drawn."""
-METERS = ("pulse", "motion_energy", "head_pitch", "head_roll", "shoulders_x", "smile", "brows_up", "jaw_open")
+METERS = ("event", "activity", "head_pitch", "head_roll", "shoulders_x", "smile", "brows_up", "jaw_open")
 """Channels that are shown as bars under the timeline."""
 SILENCE, CLICKS, BAND = "silence", "clicks", "the band: "
 """The choices of what to move to while being recorded; the name of a style follows `BAND`."""
 SAME_PERSON = "the person in the picture"
-_NEVER_NEGATIVE = ("pulse", "motion_energy", "smile")
+_NEVER_NEGATIVE = ("event", "activity", "smile", "frown", "brows_up")
 
 
 class SourcePanel(ipw.VBox):
@@ -168,13 +168,15 @@ class SteerPanel(ipw.VBox):
         rows = [ipw.HBox([self.weights[group], self.mutes[group]]) for group in GROUPS]
         note = hint("1 changes nothing, 2 doubles the movement; the model does not see a muted group.")
         one_channel = ipw.HBox([self.weighted_channel, self.channel_weight])
-        return ipw.VBox([*rows, note, one_channel, self.channel_weights])
+        self.beat = slider("gestures - beat", Steering.beat, 0, 1, 0.05)
+        follows = hint("0 follows every gesture, 1 a steady beat; 0.5 decides by how steadily the person moves.")
+        return ipw.VBox([*rows, note, one_channel, self.channel_weights, self.beat, follows])
 
     def _curve_page(self) -> ipw.VBox:
         self.channel = ipw.Dropdown(options=CURVE_CHANNELS, description="channel", style=LABELLED)
         self.bpm = ipw.BoundedIntText(100, 30, 240, description="beats per minute", style=LABELLED)
         self.bpm_button = ipw.Button(description="Draw beats")
-        self.curve = Curve(250, label="pulse")
+        self.curve = Curve(250, label="event")
         self.channel.observe(self._switch_channel, "value")
         self.bpm_button.on_click(lambda _: self._draw_beats())
         note = hint("Grey: the person's own. What you draw replaces it; a flat line changes nothing.")
@@ -235,9 +237,9 @@ class SteerPanel(ipw.VBox):
         return Settings(**{name: getattr(self, name).value for name in names})
 
     def steering(self) -> Steering:
-        """Return the weights and drawn curves."""
+        """Return the weights, the drawn curves and the share of the beat."""
         weights = {group: 0.0 if self.mutes[group].value else self.weights[group].value for group in GROUPS}
-        steering = Steering(weights, self._channel_weights, self._other_curves)
+        steering = Steering(weights, self._channel_weights, self._other_curves, self.beat.value)
         return steering.draw(self.channel.value, self.curve.values) if self.curve.is_drawn else steering
 
 

@@ -94,7 +94,7 @@ def finetune(
     from ..files import copy_files
     from ..musicgen.loading import device_named, load
     from .checkpoints import keep_plan
-    from .loop import TrainingConfig, train_adapter
+    from .loop import TrainingConfig, best_losses, train_adapter
 
     config, output, place = config or TrainingConfig(), Path(output), device_named(device)
     start = _checked_start(start, model, data)
@@ -131,7 +131,7 @@ def finetune(
         examples=len(train),
         held_out=len(validation) if held_out else 0,
         left_out={} if recordings is None else recordings.left_out,
-        losses=_best_losses(folder / "log.jsonl"),
+        losses=best_losses(folder / "log.jsonl", config.keep),
         single_performer=len(set(validation.performers)) == 1,
     )
 
@@ -177,14 +177,6 @@ def _split_recordings(
 
     examples = recordings.examples(musicgen, progress=progress)
     return split(examples, held_out, seed) if held_out else (examples, examples)
-
-
-def _best_losses(log: Path) -> dict[str, float]:
-    """Read from a log the held-out losses of the weights that were kept; empty if nothing was held out."""
-    from .loop import validation_rows
-
-    best = min(validation_rows(log), key=lambda row: float(row["held_out_loss"]), default={})
-    return {name.removeprefix("held_out_"): value for name, value in best.items() if name.startswith("held_out_")}
 
 
 def _remove_training(folder: Path) -> None:

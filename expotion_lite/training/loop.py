@@ -31,7 +31,7 @@ from ..musicgen.adapter import (
 from ..musicgen.codes import IGNORED, inputs_and_labels
 from ..musicgen.loading import MusicGen
 from ..musicgen.precision import precision_of
-from .batches import Batch, collate
+from .batches import Batch, collate, crop
 from .checkpoints import train_for
 from .hiding import hide_conditions, hide_modalities, hide_past, mask_past
 
@@ -58,7 +58,12 @@ class TrainingConfig:
         past_dropout: share in which stretches of the music so far are hidden.
         clip: largest gradient norm.
         seed: determines the adapter's first weights, the batches, and what is hidden in them.
-        patience: stop after this many validations without a lower held-out loss; there is one every 100 steps.
+        crop: share of the steps that train on stretches of `batches.CROP_FRAMES` instead of whole examples: faster, and
+            the model meets every part of a piece as a beginning.
+        keep: which weights of all validations to keep: "loss", those with the lowest held-out loss, or "gain", those
+            for which the loss with another's video exceeds that with the own one most. With event curves the gain
+            goes on growing while the loss itself rises, as the music is learned by heart.
+        patience: stop after this many validations without better weights; there is one every 100 steps.
         gradient_checkpointing: recompute activations in the backward pass instead of keeping them: slower, but with
             much less memory, as the real MusicGen needs on a small GPU.
 
@@ -77,6 +82,8 @@ class TrainingConfig:
     video_dropout: float = 0.2
     modality_dropout: float = 0.1
     past_dropout: float = 0.7
+    crop: float = 0.0
+    keep: str = "loss"
     clip: float = 1.0
     seed: int = 0
     patience: int = 10
@@ -87,9 +94,17 @@ class TrainingConfig:
         for name in ("hours", "batch", "lr", "adapter_lr", "clip", "patience"):
             if not getattr(self, name) > 0:
                 raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number above 0.")
-        for name, most in (("text_dropout", 1), ("video_dropout", 1), ("modality_dropout", 0.5), ("past_dropout", 1)):
+        for name, most in (
+            ("text_dropout", 1),
+            ("video_dropout", 1),
+            ("modality_dropout", 0.5),
+            ("past_dropout", 1),
+            ("crop", 1),
+        ):
             if not 0 <= getattr(self, name) <= most:
                 raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number from 0 to {most}.")
+        if self.keep not in ("loss", "gain"):
+            raise ExpotionError(f'keep is {self.keep!r}; choose "loss" or "gain".')
         if self.max_steps is not None and self.max_steps < 1:
             raise ExpotionError(f"max_steps is {self.max_steps}; choose 1 or more, or None to train for hours.")
 
@@ -172,13 +187,14 @@ def train_adapter(
     config: TrainingConfig,
     *,
     start: str | os.PathLike[str] | None = None,
-    extra_loss: Callable[[PeftModel, int], torch.Tensor] | None = None,
+    extra_loss: Callable[[PeftModel, int], torch.Tensor | None] | None = None,
+    draw_controls: Callable[[int, np.ndarray, np.random.Generator], np.ndarray] | None = None,
     progress: bool = False,
     print_log: bool = False,
 ) -> tuple[PeftModel, AdapterConfig]:
     """Train an adapter and LoRA on a MusicGen, in place, and keep the best weights in `folder/adapter`.
 
-    The best weights have the lowest held-out loss of all validations. A training that was killed continues where it
+    `config.keep` says which weights of all validations are the best. A training that was killed continues where it
     was when it is called again with the same folder.
 
     Args:
@@ -190,7 +206,10 @@ def train_adapter(
             and `added`, the mean length of the vectors that the adapter adds.
         config: the settings of the training.
         start: the folder of an adapter to continue from; None starts a new one.
-        extra_loss: a second loss, computed from the model and the number of the step, to add to that of the codes.
+        extra_loss: a second loss, computed from the model and the number of the step, to add to that of the codes; it
+            may be None in some steps.
+        draw_controls: called with the number of an example, its controls (T, C) and a source of draws; returns the
+            controls to train with in this step. None takes those of the example.
         progress: show a progress bar.
         print_log: print each line of the log.
 
@@ -219,7 +238,7 @@ def train_adapter(
         checkpoint_activations(musicgen)
 
     folder.mkdir(parents=True, exist_ok=True)
-    training = _AdapterTraining(musicgen, model, adapter, train, folder, config, extra_loss)
+    training = _AdapterTraining(musicgen, model, adapter, train, folder, config, extra_loss, draw_controls)
     train_for(
         config.hours,
         folder,
@@ -271,11 +290,12 @@ class _AdapterTraining:
         train: Examples,
         folder: Path,
         config: TrainingConfig,
-        extra_loss: Callable[[PeftModel, int], torch.Tensor] | None,
+        extra_loss: Callable[[PeftModel, int], torch.Tensor | None] | None,
+        draw_controls: Callable[[int, np.ndarray, np.random.Generator], np.ndarray] | None,
     ) -> None:
         """Make the optimiser and prepare the model for the device where it is."""
         self.musicgen, self.adapter, self.train, self.folder = musicgen, adapter, train, folder
-        self.config, self.extra_loss = config, extra_loss
+        self.config, self.extra_loss, self.draw_controls = config, extra_loss, draw_controls
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.parameters = list(trained.values())
         self.gate = next(p for name, p in trained.items() if name.endswith("gate"))
@@ -305,29 +325,35 @@ class _AdapterTraining:
     def draw_batch(self, i: int) -> Batch:
         """Draw the batch of step i, and hide parts of it from the model (see `training.hiding`)."""
         config, rng = self.config, np.random.default_rng([self.config.seed, i])
-        batch = collate(self.musicgen, self.train, rng.integers(len(self.train), size=config.batch))
+        rows = rng.integers(len(self.train), size=config.batch)
+        batch = collate(self.musicgen, self.train, rows)
+        if self.draw_controls is not None:
+            drawn = [self.draw_controls(int(row), self.train.controls[row], rng) for row in rows]
+            batch = replace(batch, controls=torch.from_numpy(np.stack(drawn)[:, : batch.codes.shape[-1]]))
+        if config.crop and rng.random() < config.crop:
+            batch = crop(batch, rng)
         batch = hide_conditions(batch, config.text_dropout, config.video_dropout, rng)
         batch = hide_modalities(batch, self.train.channels, config.modality_dropout, rng)
         return hide_past(batch, config.past_dropout, rng)
 
     @torch.no_grad()
     def validate(self, held_out: Examples) -> dict[str, float]:
-        """Measure the held-out losses, and save the adapter if the loss is the lowest so far."""
+        """Measure the held-out losses, and save the adapter if it is the best so far."""
         self.model.eval()
         with self.accelerator.autocast():
             measured = held_out_losses(self.model, self.musicgen, held_out)
         self.model.train()
-        if measured["loss"] <= min(self.validation_losses(), default=math.inf):
+        if _badness(measured, self.config.keep) <= min(self.validations(), default=math.inf):
             self.save()
         return measured
 
-    def validation_losses(self) -> list[float]:
-        """Read the held-out losses so far from the log, of this run and of earlier ones."""
-        return [row["held_out_loss"] for row in validation_rows(self.folder / "log.jsonl")]
+    def validations(self) -> list[float]:
+        """Read from the log how bad the weights were at each validation, of this run and of earlier ones."""
+        return [_badness(losses, self.config.keep) for losses in _validated_losses(self.folder / "log.jsonl")]
 
     def out_of_patience(self) -> bool:
-        """Return whether the loss has not fallen for `patience` validations."""
-        losses = self.validation_losses()
+        """Return whether the weights have not become better for `patience` validations."""
+        losses = self.validations()
         since_best = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
         return since_best >= self.config.patience
 
@@ -340,7 +366,7 @@ class _AdapterTraining:
         save_adapter(self.unwrapped(), self.adapter, self.folder / "adapter")
 
     def restore_best(self) -> None:
-        """Load the weights that were saved last, which are those with the lowest held-out loss."""
+        """Load the weights that were saved last, which are the best."""
         restore_adapter(self.unwrapped(), self.folder / "adapter")
 
     def finished_model(self) -> PeftModel:
@@ -368,6 +394,29 @@ def checkpoint_activations(musicgen: MusicGen) -> None:
     newer_name = "activation_checkpointing_enable"  # newer versions of transformers call it so
     enable = getattr(decoder, newer_name if hasattr(decoder, newer_name) else "gradient_checkpointing_enable")
     enable({"use_reentrant": False})
+
+
+def best_losses(log: Path, keep: str) -> dict[str, float]:
+    """Read from a log the held-out losses of the weights that were kept; empty if nothing was held out.
+
+    Args:
+        log: the training's `log.jsonl`.
+        keep: as in `TrainingConfig`.
+    """
+    return min(_validated_losses(log), key=lambda losses: _badness(losses, keep), default={})
+
+
+def _badness(losses: dict[str, float], keep: str) -> float:
+    """Return what the kept weights have least of, from the result of `held_out_losses`."""
+    return losses["loss"] - losses["loss_shuffled"] if keep == "gain" else losses["loss"]
+
+
+def _validated_losses(log: Path) -> list[dict[str, float]]:
+    """Read the results of `held_out_losses` from a log."""
+    return [
+        {name.removeprefix("held_out_"): float(value) for name, value in row.items() if name.startswith("held_out_")}
+        for row in validation_rows(log)
+    ]
 
 
 def validation_rows(log: Path) -> list[dict[str, Any]]:

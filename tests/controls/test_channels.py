@@ -49,7 +49,7 @@ def test_a_hidden_modality_is_zero_and_the_other_unchanged():
     values = np.random.default_rng(0).normal(size=(2, 5, len(CHANNELS))).astype(np.float32)
     for modality, hidden in (("expression", EXPRESSION_CHANNELS), ("motion", MOTION_CHANNELS)):
         left = hide(values, CHANNELS, modality)
-        flags = ("body_missing", "arms_missing") if modality == "motion" else ()
+        flags = ("body_missing", "arms_missing", "motion_missing") if modality == "motion" else ()
         for column, name in enumerate(CHANNELS):
             expected = 0 if name in hidden else 1 if name in flags else values[..., column]
             assert (left[..., column] == expected).all(), name

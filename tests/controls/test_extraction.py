@@ -210,7 +210,7 @@ def test_values_are_bounded_whatever_happens():
     controls = extract_controls(person)
     assert np.abs(controls.values).max() <= 1.5
     for name in CHANNELS:
-        if name.endswith(("energy", "pulse", "missing")):
+        if name.endswith(("energy", "pulse", "event", "activity", "flow", "missing")):
             assert controls[name].min() >= 0 and controls[name].max() <= 1, name
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import wave
+from dataclasses import replace
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from stick_people import stick_person, uneven_times
 
 from expotion_lite.assets import example_clip
 from expotion_lite.controls.extraction import CONTROLS_VERSION, extract_controls
+from expotion_lite.data.music import MUSIC_VERSION, draw_piece
 from expotion_lite.data.synthetic import EXAMPLES_VERSION, synthetic_examples
 from expotion_lite.files import digest_of
 from expotion_lite.landmarks.extraction import LANDMARKS_VERSION, extract_landmarks
@@ -82,6 +84,12 @@ def band_output(_) -> Output:
     return Output(BAND_VERSION, numbers, texts=digest(captions))
 
 
+def music_output(_) -> Output:
+    notes = [note for song in range(1, 13) for note in draw_piece(song, 4.0).notes]
+    parts = ([getattr(note, name) for note in notes] for name in ("onset_s", "duration_s", "velocity"))
+    return Output(MUSIC_VERSION, listed(*chain(*map(summary, parts))))
+
+
 def performer_output(_) -> Output:
     beats, energy = np.arange(0.3, 3.0, 0.5), np.linspace(0.2, 0.9, 150, dtype=np.float32)
     times = {"beats": beats, "downbeats": beats[::4], "accents": beats[::2]}
@@ -102,8 +110,9 @@ def controls_output(_) -> Output:
     landmarks = stick_person(times, jitter=0.5, mouthSmileLeft=0.6 * (times > 3), **motions)
     for lost in (slice(20, 24), slice(50, 80)):
         landmarks.body[lost], landmarks.body_found[lost] = np.nan, False
-    controls = extract_controls(landmarks)
-    parts = controls.values.T, controls["pulse"], controls["smile"]
+    flow = np.abs(np.diff(nod, prepend=np.nan))[:, None] * (0.01, 0.02, 0.03)
+    controls = extract_controls(replace(landmarks, flow=flow.astype(np.float32)))
+    parts = controls.values.T, controls["pulse"], controls["smile"], controls["event"], controls["activity"]
     return Output(CONTROLS_VERSION, listed(*chain(*map(summary, parts))))
 
 
@@ -120,7 +129,8 @@ def reading_output(_) -> Output:
 
 def landmarks_output(_) -> Output:
     landmarks = extract_landmarks(islice(read_frames(example_clip()), 2), progress=False)
-    parts = landmarks.face, landmarks.blendshapes, landmarks.body[:, :13]  # the clip shows no arms
+    body = landmarks.body[:, :13]  # the clip shows no arms
+    parts = landmarks.face, landmarks.blendshapes, body, 100 * landmarks.flow[1]
     return Output((LANDMARKS_VERSION, digest_of(example_clip())), listed(*chain(*map(summary, parts))))
 
 
@@ -143,35 +153,41 @@ RECORDED = {
         numbers="1.8225 1.8515 0.12678 35.444 30.158 29.341 0.00031222 0.041966 0.0063583",
         texts="9da2c340",
     ),
+    "MUSIC_VERSION": Output(
+        version=(1, 1, 1),
+        numbers="1.6263 1.3603 0.15637 0.42316 0.61468 0.26998 0.39956 0.22467 0.11555",
+    ),
     "PERFORMER_VERSION": Output(
         version=(1, "19503a32d212faa2"),
         numbers="0.25353 0.20314 0.32186 0.074896 0.09664 0.059157 -0.61111 3.7346 4.4993 0.54016 0.37558 0.61168",
     ),
     "CONTROLS_VERSION": Output(
-        version=1,
-        numbers="0.065869 0.26222 0.016304 0.12891 0.25956 0.041084 0.19917 0.49906 0.019262",
+        version=2,
+        numbers="0.076041 0.26204 0.017011 0.12891 0.25956 0.041084 0.19917 0.49906 0.019262 0.1535 0.26969 0.048674 "
+        "0.5126 0.24777 0.01234",
     ),
     "READING_VERSION": Output(
         version=(1, "078ec7d051149951"),
         numbers="0.0003406 0.28307 0.09981 0 0.04 0.08 0.49814 0.29579 0.14397",
     ),
     "LANDMARKS_VERSION": Output(
-        version=(1, "078ec7d051149951"),
-        numbers="0.27899 0.22478 0.35688 0.067535 0.12725 0.057492 0.27394 0.66476 0.89385",
+        version=(2, "078ec7d051149951"),
+        numbers="0.27899 0.22478 0.35688 0.067535 0.12725 0.057492 0.27394 0.66476 0.89385 0.51819 0.39019 0.42896",
     ),
     "CODES_VERSION": Output(
         version=(1, "7b32a0e2c40aec8a"),
         codes="606 606 606 606 606 925 925 871 296 871 63 925 63 63 63 193 193 296 63 296 63 63 667 63 63",
     ),
     "EXAMPLES_VERSION": Output(
-        version=((1, 1, 1, 1, 1), "19503a32d212faa2", "7b32a0e2c40aec8a"),
-        numbers="0.12502 0.35842 0.03221",
+        version=((1, 1, 2, 1, 1), "19503a32d212faa2", "7b32a0e2c40aec8a"),
+        numbers="0.12752 0.35305 0.030791",
         codes="772 83 269 269 83 648 1002 269 269 1002 469 304 409 459 459 24 24 512 601 888 494 950 719 380 443",
         texts="4d382649",
     ),
 }
 OUTPUTS = {
     "BAND_VERSION": band_output,
+    "MUSIC_VERSION": music_output,
     "PERFORMER_VERSION": performer_output,
     "CONTROLS_VERSION": controls_output,
     "READING_VERSION": reading_output,

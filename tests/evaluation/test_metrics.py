@@ -13,6 +13,7 @@ from expotion_lite.evaluation.metrics import (
     cents_off,
     chroma_of,
     energy_correlation,
+    f1_in_seconds,
     in_tune,
     key_of,
     level_curve,
@@ -20,6 +21,7 @@ from expotion_lite.evaluation.metrics import (
     onset_motion_correlation,
     onset_strength,
     paired_permutation_test,
+    seconds_with_onsets,
     tag_similarity,
     tempo_by_line,
     tempo_of,
@@ -60,6 +62,20 @@ def test_correlation_of_shifted_sines_is_one_within_the_lag_and_closed_form_beyo
 def test_beats_of_a_click_track(bpm):
     truth = np.arange(0.3, 10, 60 / bpm)
     assert beat_f_measure(track_beats(clicks(truth, 10.0), 16_000), truth) > 0.9
+
+
+def test_seconds_with_onsets_are_those_of_the_clicks():
+    found = seconds_with_onsets(clicks([0.4, 0.7, 3.5, 3.9, 6.2], 8.0), 16_000)
+    assert found.tolist() == [True, False, False, True, False, False, True, False]
+    assert not seconds_with_onsets(np.zeros(32_000, np.float32), 16_000).any()
+
+
+def test_f1_in_seconds_is_the_harmonic_mean_of_coverage_and_hit_rate():
+    music, song = np.arange(10) < 6, np.arange(10) >= 2  # 4 seconds in common
+    coverage, hit_rate = 4 / 6, 4 / 8
+    assert f1_in_seconds(music, song) == pytest.approx(2 * coverage * hit_rate / (coverage + hit_rate))
+    assert f1_in_seconds(music, np.append(song, [True] * 5)) == f1_in_seconds(music, song), "the longer one is cut"
+    assert f1_in_seconds(song, song) == 1.0 and f1_in_seconds(~music, np.zeros(10, bool)) == 0.0
 
 
 def test_f_measure_counts_hits_within_the_window():

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from expotion_lite.data import synthetic
 from expotion_lite.data.examples import Examples
 from expotion_lite.files import digest_of
+from expotion_lite.lab import event_training
 from expotion_lite.lab.pretraining import main
 from expotion_lite.musicgen.adapter import BUNDLED, read_config
 
@@ -50,8 +50,14 @@ def test_an_adapter_is_continued_from_its_weights(tmp_path, monkeypatch):
         performers=np.arange(2),
         channels=channels,
     )
-    others = Examples(**{**vars(few), "songs": few.songs + 2, "performers": few.performers + 2})
-    monkeypatch.setattr(synthetic, "cached_synthetic_split", lambda *_: (few, others))
+
+    def music(_, n, first, folder, **__):
+        """Return two pieces of the training, or two that are held out."""
+        numbers = few.songs + (2 if folder.name == "music" else 4)
+        return Examples(**{**vars(few), "songs": numbers, "performers": numbers})
+
+    monkeypatch.setattr(event_training, "cached_synthetic_split", lambda *_: (few, None))
+    monkeypatch.setattr(event_training, "cached_music_examples", music)
     arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "1e-6", "--folder", tmp_path]
     assert main([str(argument) for argument in arguments]) == 0
     (row,) = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())

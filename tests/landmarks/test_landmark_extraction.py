@@ -223,6 +223,11 @@ class TestSavedLandmarks:
         photo_landmarks.save(path, overwrite=True)
         assert [item.name for item in tmp_path.iterdir()] == ["landmarks.npz"]
 
+    def test_those_without_pixels_have_no_optical_flow(self, photo_landmarks, tmp_path):
+        """Synthetic people have none, and neither do files of earlier versions."""
+        synthetic = replace(photo_landmarks, flow=None)
+        assert Landmarks.load(synthetic.save(tmp_path / "landmarks.npz")).flow is None
+
     def test_other_files_are_refused(self, tmp_path):
         other = tmp_path / "other.npz"
         np.savez(other, face=np.zeros(3))
@@ -235,3 +240,5 @@ class TestSavedLandmarks:
     def test_shapes_are_checked(self, photo_landmarks):
         with pytest.raises(ExpotionError, match="blendshapes has shape"):
             replace(photo_landmarks, blendshapes=np.zeros((5, 51), np.float32))
+        with pytest.raises(ExpotionError, match="flow has shape"):
+            replace(photo_landmarks, flow=np.zeros((5, 2), np.float32))

@@ -22,7 +22,7 @@ def pipeline():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("visual_guidance", "expected"), [(0.0, "419a6ffe22f67527"), (4.5, "a2fe55d6bfa3fce6")])
+@pytest.mark.parametrize(("visual_guidance", "expected"), [(0.0, "1c015e0fd9f7ba57"), (4.5, "8adcfa788c205783")])
 def test_three_seconds_of_codes_equal_the_recorded_ones(pipeline, visual_guidance, expected):
     """Recorded with the weights of nano and its adapter in `assets`; new weights need new hashes."""
     _, controls = synthetic_pair(2_000, 2_000, 3.0)

@@ -17,11 +17,11 @@ def test_each_channel_keeps_its_drawn_curve(gesture):
     panel.reset_curve(gesture.controls)
     panel.curve.values = [0.5] * len(panel.curve.values)
     panel.channel.value = "smile"
-    assert not panel.curve.is_drawn and set(panel.steering().drawn) == {"pulse"}
+    assert not panel.curve.is_drawn and set(panel.steering().drawn) == {"event"}
     panel.curve.values = [1.0] * len(panel.curve.values)
-    assert set(panel.steering().drawn) == {"pulse", "smile"}
-    panel.channel.value = "pulse"
-    assert panel.curve.values[0] == 0.5 and set(panel.steering().drawn) == {"pulse", "smile"}
+    assert set(panel.steering().drawn) == {"event", "smile"}
+    panel.channel.value = "event"
+    assert panel.curve.values[0] == 0.5 and set(panel.steering().drawn) == {"event", "smile"}
 
 
 def test_single_channels_have_weights_of_their_own(gesture):
@@ -43,6 +43,15 @@ def test_a_muted_group_has_weight_0():
     panel.mutes["arms"].value = True
     panel.weights["head"].value = 0.5
     assert panel.steering() == Steering({"arms": 0.0, "head": 0.5})
+
+
+def test_a_slider_goes_from_gestures_to_a_steady_beat():
+    panel = SteerPanel()
+    assert panel.steering() == Steering() and (panel.beat.min, panel.beat.max, panel.beat.step) == (0, 1, 0.05)
+    panel.beat.value = 0.85
+    assert panel.steering() == Steering(beat=0.85)
+    panel.mutes["arms"].value = True
+    assert panel.steering() == Steering({"arms": 0.0}, beat=0.85)
 
 
 def test_the_newest_takes_become_a_and_b_until_another_b_is_chosen():

@@ -297,7 +297,7 @@ def test_a_take_is_steered_compared_exported_and_rebuilt(page):
     _status(page, "Written")
     assert {path.suffix for path in (page.folder / "out").iterdir()} == {".mp4", ".wav", ".json"}
     recipe = json.loads((page.folder / "out" / "my_take.json").read_text())
-    points = recipe["steering"]["drawn"]["pulse"]
+    points = recipe["steering"]["drawn"]["event"]
     assert len(points) == 75 and points[-1] == 1.0 and max(points[10:50]) > 0.6
     _press(page, "Rebuild")
     _status(page, "exactly the take that was exported", 120)

@@ -27,6 +27,7 @@ from expotion_lite.musicgen.loading import load
 from expotion_lite.training.batches import Batch, collate
 from expotion_lite.training.loop import (
     TrainingConfig,
+    best_losses,
     checkpoint_activations,
     held_out_losses,
     loss_of,
@@ -104,6 +105,76 @@ def test_a_model_is_in_training_mode_from_the_first_step_and_in_eval_mode_afterw
     assert row["extra_loss"] == 1.0 and row["loss"] > 1.5, "they are logged apart"
 
 
+LOSSES = ((2.0, 2.1), (2.2, 2.6), (1.9, 2.0))  # with the own video and with another's, at three validations
+
+
+@pytest.mark.parametrize("keep, best", [("loss", 2), ("gain", 1)])
+def test_the_weights_with_the_lowest_loss_or_the_largest_gain_are_kept(examples, tmp_path, monkeypatch, keep, best):
+    """Gain: by how much the loss with another's video exceeds that with the own one."""
+    left, saved = list(LOSSES), []
+    names = ("loss", "loss_shuffled")
+    monkeypatch.setattr(
+        "expotion_lite.training.loop.held_out_losses", lambda *_: dict(zip(names, left.pop(0), strict=True))
+    )
+    train, held_out = (each.pick(np.arange(2)) for each in examples)
+    for steps in (1, 2, 3):  # a validation ends each call
+        config = TrainingConfig(max_steps=steps, batch=1, lr=1e-2, keep=keep)
+        model, _ = train_adapter(load("nano"), train, held_out, tmp_path, config)
+        saved.append(load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
+    assert [not same_tensors(a, b) for a, b in zip(saved, saved[1:], strict=False)] == [best == 1, best == 2]
+    fresh, _ = load_adapter(load("nano"), tmp_path / "adapter")
+    kept, loaded = ({n: p.float() for n, p in each.named_parameters() if "lora_B" in n} for each in (model, fresh))
+    assert all(torch.allclose(kept[name], loaded[name], atol=1e-3) for name in kept), "the model has the kept weights"
+    assert best_losses(tmp_path / "log.jsonl", keep) == dict(zip(names, LOSSES[best], strict=True))
+
+
+def same_tensors(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_patience_ends_when_what_is_kept_grows_no_better(examples, tmp_path, monkeypatch):
+    """The loss rises from the start, and the gain grows."""
+    for keep, stopped_after in (("loss", 2), ("gain", 4)):
+        step = iter(range(10))
+        monkeypatch.setattr(
+            "expotion_lite.training.loop.held_out_losses",
+            lambda *_, step=step: {"loss": 2.0 + (i := next(step)), "loss_shuffled": 2.0 + 2 * i},
+        )
+        train, held_out = (each.pick(np.arange(2)) for each in examples)
+        for steps in range(1, 5):
+            config = TrainingConfig(max_steps=steps, batch=1, patience=1, keep=keep)
+            train_adapter(load("nano"), train, held_out, tmp_path / keep, config)
+        assert len((tmp_path / keep / "log.jsonl").read_text().splitlines()) == stopped_after
+
+
+def test_without_a_validation_nothing_is_the_best(tmp_path):
+    assert best_losses(tmp_path / "log.jsonl", "gain") == {}
+
+
+def test_controls_can_be_drawn_anew_at_each_step(examples, tmp_path, monkeypatch):
+    """What is drawn for an example is what the model sees; crops come after it."""
+    asked, seen = [], []
+    train = examples[0].pick(np.arange(3))
+
+    def draw(row, controls, rng):
+        assert np.array_equal(controls, train.controls[row])
+        asked.append(row)
+        return np.full_like(controls, 0.1 * (row + 1) + 0.01 * rng.random())
+
+    def watch(model, batch, *rest):
+        seen.append(batch.controls)
+        return loss_of(model, batch, *rest)
+
+    monkeypatch.setattr("expotion_lite.training.loop.loss_of", watch)
+    monkeypatch.setattr("expotion_lite.training.batches.CROP_FRAMES", 60)
+    config = TrainingConfig(max_steps=2, batch=4, crop=1.0, video_dropout=0, modality_dropout=0)
+    train_adapter(load("nano"), train, None, tmp_path, config, draw_controls=draw)
+    assert len(asked) == 8 and {controls.shape[1] for controls in seen} == {60}
+    shown = torch.cat([controls[:, 0, 0] for controls in seen])
+    assert torch.allclose(torch.floor(10 * shown + 1e-4), torch.tensor(asked) + 1.0)
+    assert len(set(shown.tolist())) == 8
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -114,6 +185,8 @@ def test_a_model_is_in_training_mode_from_the_first_step_and_in_eval_mode_afterw
         {"modality_dropout": 0.7},
         {"past_dropout": -1},
         {"lr": -1.0},
+        {"crop": 1.5},
+        {"keep": "gate"},
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(wrong):

@@ -1,0 +1,83 @@
+"""The examples that nano's adapter learns from: shares of music and performances, with curves of their own music."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from expotion_lite.controls.channels import ADAPTER_CHANNELS, CHANNELS
+from expotion_lite.data.examples import Examples, check_split
+from expotion_lite.lab import event_training
+from expotion_lite.lab.event_training import HELD_OUT_PIECES, event_examples
+
+FRAMES = 200
+
+
+def drawn(n, first, channels, performed):
+    """Return examples whose codes hold the number of their song, and whose performers smile."""
+    songs = first + np.arange(n)
+    codes = np.tile((songs % 1000)[:, None, None], (1, 4, FRAMES)).astype(np.int16)
+    controls = np.zeros((n, FRAMES, len(channels)), np.float32)
+    controls[..., channels.index("smile")] = float(performed)
+    controls[..., channels.index("motion_missing")] = float(not performed)
+    return Examples(codes, controls, ("rock",) * n, songs, songs, channels)
+
+
+def onsets_of(codes):
+    """Return curves with one onset, whose frame tells the song."""
+    curves = np.zeros((len(codes), FRAMES, 4), np.float32)
+    for row, song in enumerate(codes[:, 0, 0]):
+        curves[row, 20 + song % 100 : 22 + song % 100] = 1
+    return curves
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Replace what takes minutes, and return which onsets were computed."""
+    computed = []
+
+    def onset_curves_of(_, examples):
+        computed.extend(examples.songs.tolist())
+        return onsets_of(examples.codes)
+
+    monkeypatch.setattr(event_training, "onset_curves_of", onset_curves_of)
+    monkeypatch.setattr(
+        event_training,
+        "cached_music_examples",
+        lambda _, n, first, *__, **___: drawn(n, first, ADAPTER_CHANNELS, performed=False),
+    )
+    monkeypatch.setattr(
+        event_training, "cached_synthetic_split", lambda _, n, __: (drawn(n, 5_000_000, CHANNELS, True), None)
+    )
+    return computed
+
+
+@pytest.mark.parametrize(("performances", "pieces"), [(30, 60), (30, 15), (10, 80), (0, 10)])
+def test_two_thirds_are_music_and_each_example_has_the_onsets_of_its_own_music(asked, tmp_path, performances, pieces):
+    data = event_examples(None, tmp_path, performances, pieces)
+    performed = data.train.controls[:, 0, ADAPTER_CHANNELS.index("smile")] == 1
+    if performances:
+        assert 0.55 < np.mean(~performed) < 0.8
+    assert len(set(data.train.songs)) == performances + pieces, "none is left out"
+    assert np.array_equal(data.draw_controls.performed, performed)
+    np.testing.assert_array_equal(data.draw_controls.onsets, onsets_of(data.train.codes))
+    assert data.train.channels == data.performances.channels == ADAPTER_CHANNELS
+    check_split(data.train, data.held_out)
+
+
+def test_held_out_music_has_curves_of_its_own_that_are_the_same_each_time(asked, tmp_path):
+    first, again = (event_examples(None, tmp_path, 3, 3).held_out for _ in range(2))
+    assert len(first) == HELD_OUT_PIECES and np.array_equal(first.controls, again.controls)
+    event = first.controls[..., ADAPTER_CHANNELS.index("event")]
+    shown = event.max(axis=1) > 0.15
+    places = event.argmax(axis=1) - 20 - first.codes[:, 0, 0] % 100
+    assert shown.mean() > 0.8 and np.median(np.abs(places[shown])) < 4
+    assert not first.controls[..., ADAPTER_CHANNELS.index("motion_missing")].any()
+    assert not first.controls[..., ADAPTER_CHANNELS.index("smile")].any()
+
+
+def test_onsets_are_computed_once(asked, tmp_path):
+    event_examples(None, tmp_path, 3, 120)
+    assert len(asked) == len(set(asked)) == 3 + 120 + HELD_OUT_PIECES
+    event_examples(None, tmp_path, 3, 120)
+    assert len(asked) == 3 + 120 + HELD_OUT_PIECES
