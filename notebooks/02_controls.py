@@ -40,7 +40,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 import expotion_lite as el
-from expotion_lite.controls import arrival_curve, moving_average, savitzky_golay
+from expotion_lite.controls import arrival_curve, find_events, moving_average, savitzky_golay
 from expotion_lite.course import check
 from expotion_lite.synthetic import Performance, draw_performer, to_landmarks
 
@@ -255,9 +255,11 @@ ax.set(xlabel="time (s)", ylabel="own range")
 _ = figure.legend(loc="outside upper center", ncols=3)
 
 # %%
-bumps = centres[1:-1][(np.diff(np.sign(np.diff(hand["event"]))) < 0) & (hand["event"][1:-1] > 0.2)]
-print("events at", bumps.round(2))
-assert np.abs(bumps - stops).max() < 0.1
+found = find_events(arrivals / arrivals.max(), 50.0).times  # the peaks that stand out
+in_channel = find_events(hand["event"], 50.0).times
+print("arrivals:", found.round(2))
+print("events:  ", in_channel.round(2))
+assert np.abs(found - stops).max() < 0.1 and np.abs(in_channel - stops).max() < 0.1
 
 # %% [markdown]
 # **Explain.** The channel `event` has a bump at each arrival. It joins the speeds of all parts of the body. A
@@ -266,7 +268,7 @@ assert np.abs(bumps - stops).max() < 0.1
 #
 # A steady nod has another moment: its lowest point, a *turn*. So where turns are evenly spaced, `event` takes
 # them instead of the arrivals. The channel `activity` is the speed, smoothed over a longer time: how much is
-# going on. The music follows these two channels, and some of the face.
+# going on. `with_events` finds both from the other channels. The music follows these two, and some of the face.
 
 # %%
 steady = el.extract_controls(to_landmarks(only("pitch", 12.0, hz=1.5), person))

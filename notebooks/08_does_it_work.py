@@ -596,7 +596,8 @@ check(shuffled, is_near)
 # ## Limits
 #
 # - These people are synthetic. For a real person nobody knows the true beats: correlations with the movements
-#   and listeners are left. `expotion-lite evaluate FOLDER` tests your own videos, against each other.
+#   and listeners are left. `expotion-lite evaluate` (in Python `evaluate_folder`) tests a class's own videos in
+#   this way.
 # - A bootstrap interval over ten people is a little too narrow.
 #
 # ## References

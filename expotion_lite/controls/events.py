@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from ..errors import ExpotionError
 from .channels import FLOWS, MEASURED, Controls
@@ -99,6 +97,8 @@ def find_events(
 
     Notebook: notebooks/02_controls
     """
+    from scipy.signal import find_peaks
+
     frames, found = find_peaks(curve, distance=max(1, round(least_gap_s * frame_rate)), prominence=prominence)
     return Events((frames + 0.5) / frame_rate, np.clip(0.45 + found["prominences"] / 1.2, 0.2, 1.0))
 
@@ -259,6 +259,8 @@ def person_curves(
 
 def turns_of(pulse: np.ndarray, frame_rate: float) -> Events:
     """Return the turns from which `pulse_train` made a pulse curve (T,): the tops of its Gaussian bumps."""
+    from scipy.signal import find_peaks
+
     frames, found = find_peaks(pulse, height=0.05)
     before, here, after = (np.log(np.maximum(pulse[frames + shift], 1e-6)) for shift in (-1, 0, 1))
     shift = 0.5 * (before - after) / np.minimum(before - 2 * here + after, -1e-9)  # the top of a parabola
@@ -267,6 +269,8 @@ def turns_of(pulse: np.ndarray, frame_rate: float) -> Events:
 
 def _smooth(curve: np.ndarray, sd_s: float, frame_rate: float) -> np.ndarray:
     """Smooth a curve (T,) by a Gaussian with a standard deviation of `sd_s` seconds."""
+    from scipy.ndimage import gaussian_filter1d
+
     return np.asarray(gaussian_filter1d(np.asarray(curve, dtype=np.float64), sd_s * frame_rate))
 
 

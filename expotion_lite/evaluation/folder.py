@@ -33,7 +33,7 @@ RATE = 22050  # Hz, of the sound
 
 @dataclass(frozen=True)
 class FolderReport:
-    """How well the music of a folder's videos follows the people in them.
+    """The result of `evaluate_folder`.
 
     Attributes:
         videos: names of the videos that were used.
@@ -72,8 +72,9 @@ class FolderReport:
             )
         else:
             verdict = (
-                "Nothing here shows that the music follows the people: it fits the movements of others about as well "
-                f"({stop['gain']:+.2f} of correlation, p = {stop['p']:.2f}). More people make the experiment sharper."
+                "Nothing here shows that the music follows the people: its onsets fit the movements of its own person "
+                f"by {stop['gain']:+.2f} of correlation more than those of others, and without any link, a "
+                f"difference as large would occur in {stop['p']:.0%} of such experiments. More people make it sharper."
             )
         if self.people < 6:
             verdict += " With fewer than six people, p cannot become small, however well the music follows."
@@ -188,7 +189,7 @@ def write_report(report: FolderReport, folder: Path) -> None:
     left_out = "".join(f"\n- left out: {name}: {reason}" for name, reason in report.left_out.items())
     text = f"# Does the music follow the people?\n\n{report.words()}\n\n{report.table()}\n\n"
     write_text(folder / "following.md", f"{text}Takes that turn into a wall or freeze: {report.ill:.2f}\n{left_out}")
-    with new_figure(folder / "following.svg", (5.0, 2.2)) as (_, axes):
+    with new_figure(folder / "following.svg", (5.0, 2.4)) as (_, axes):
         ax = axes[0, 0]
         for row, gain in enumerate(report.gains.values()):
             ax.plot(gain["gain_95"], [row, row], color="0.4")
@@ -196,5 +197,5 @@ def write_report(report: FolderReport, folder: Path) -> None:
             ax.annotate(f"p = {gain['p']:.3f}", (gain["gain_95"][1], row), xytext=(6, -3), textcoords="offset points")
         ax.axvline(0, color="0.7", linewidth=1)
         ax.set(yticks=[0, 1], yticklabels=["speed", "arrivals"], ylim=(-0.6, 1.6))
-        ax.set_xlabel("correlation of onsets: own movements minus other people's (95%)")
+        ax.set_xlabel("correlation of onsets with own movements\nminus that with other people's (95%)")
         ax.margins(x=0.25)

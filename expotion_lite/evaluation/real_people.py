@@ -1,4 +1,4 @@
-"""How well music follows real people, whose true beats nobody knows: onsets against motion, own against other people's.
+"""Scores for music made for real people, whose true beats nobody knows: onsets against own and others' motion.
 
 The motion is measured apart from what the model saw where that can be: `speed` and `stop` come from the optical flow of
 the whole picture, `joints` from landmarks alone.
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import TypeAlias, TypedDict
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from ..controls.channels import Controls
 from ..errors import ExpotionError
@@ -35,10 +34,16 @@ class GainOverOthers(TypedDict):
     p: float
 
 
+def _smooth(curve: np.ndarray) -> np.ndarray:
+    """Smooth a curve (T,) by a Gaussian."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return np.asarray(gaussian_filter1d(np.asarray(curve, dtype=np.float64), _SD))
+
+
 def falling(speed: np.ndarray) -> np.ndarray:
     """Return where a speed (T,) falls, movements arriving: (T,) 0 or more."""
-    smoothed = gaussian_filter1d(gaussian_filter1d(speed, _SD), _SD)
-    return np.asarray(gaussian_filter1d(np.maximum(-np.gradient(smoothed), 0), _SD))
+    return _smooth(np.maximum(-np.gradient(_smooth(_smooth(speed))), 0))
 
 
 def joint_arrivals(controls: Controls) -> np.ndarray:
@@ -108,7 +113,7 @@ def smoothed_onsets(audio: np.ndarray, sample_rate: int, frames: int) -> np.ndar
     if sample_rate != 22050:
         audio = resample(np.asarray(audio, np.float32), orig_sr=sample_rate, target_sr=22050)
     strength = onset_strength(y=audio, sr=22050, hop_length=441)
-    return np.asarray(gaussian_filter1d(np.pad(strength, (0, max(0, frames - len(strength))))[:frames], _SD))
+    return _smooth(np.pad(strength, (0, max(0, frames - len(strength))))[:frames])
 
 
 def is_ill(audio: np.ndarray, sample_rate: int) -> bool:
