@@ -174,8 +174,9 @@ def test_the_beat_is_passed_on(inputs, out, monkeypatch, capsys):
     asked = []
     take = SimpleNamespace(audio=np.zeros(16000, np.float32), sample_rate=16000, unknown_words=())
     monkeypatch.setattr("expotion_lite.generation.generate", lambda *_, **options: asked.append(options) or take)
+    request = ["generate", str(inputs / "fine.mp4"), "--prompt", "rock", "-o", str(out / "a.mp4")]
     for flags in ([], ["--beat", "0.9"]):
-        assert cli.main(["generate", str(inputs / "fine.mp4"), "--prompt", "rock", "-o", str(out / "a.mp4"), *flags]) == 0
+        assert cli.main([*request, *flags]) == 0
     assert [options["beat"] for options in asked] == [0.5, 0.9]
 
 

@@ -48,6 +48,7 @@ NEURAL = {
     "musicgen.step_decoder",
     "training.batches",
     "training.checkpoints",
+    "training.event_curves",
     "training.hiding",
     "training.loop",
 }

@@ -9,6 +9,9 @@ from .channels import MOTION_CHANNELS as MOTION_CHANNELS
 from .channels import MOTIONS as MOTIONS
 from .channels import Controls as Controls
 from .channels import hide as hide
+from .events import arrival_curve as arrival_curve
+from .events import find_events as find_events
+from .events import with_events as with_events
 from .extraction import extract_controls as extract_controls
 from .pulse import find_turns as find_turns
 from .pulse import pulse_train as pulse_train

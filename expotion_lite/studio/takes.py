@@ -157,7 +157,7 @@ def _is_complete(recipe: Mapping[str, Any]) -> bool:
     return (
         all(isinstance(recipe.get(name), kind) for name, kind in kinds.items())
         and {"other", "adapter", "codes_sha256"} <= recipe.keys()
-        and recipe["steering"].keys() <= {"weights", "channels", "drawn"}
+        and recipe["steering"].keys() <= {"weights", "channels", "drawn", "beat"}
     )
 
 

@@ -1,5 +1,7 @@
 from .batches import Batch as Batch
 from .batches import collate as collate
+from .event_curves import draw_event_curves as draw_event_curves
+from .event_curves import onset_curves as onset_curves
 from .finetuning import Trained as Trained
 from .finetuning import finetune as finetune
 from .hiding import hide_conditions as hide_conditions

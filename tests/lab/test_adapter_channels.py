@@ -55,7 +55,7 @@ def controls():
     return np.random.default_rng(0).normal(0, 1, (60, len(OLD))).astype(np.float32)
 
 
-@pytest.mark.parametrize("order", [OLD, OLD[::-1], ("head_x", "smile", "body_missing", "pulse", "motion_energy")], ids=str)
+@pytest.mark.parametrize("order", [OLD, OLD[::-1], (*OLD[3:], *OLD[:3])], ids=str)
 def test_the_same_channels_in_any_order_give_the_same(old, controls, tmp_path, order):
     change_channels(old, order, tmp_path / "new")
     assert read_config(tmp_path / "new").channels == order

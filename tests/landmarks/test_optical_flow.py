@@ -46,7 +46,7 @@ def body(arms=False):
     """Return somebody whose trunk covers the square; the head is above it, and the arms are beside it or not seen."""
     points, seen = np.zeros((33, 3), np.float32), np.zeros(33, np.float32)
     x, y = LEFT + SQUARE / 2, TOP + SQUARE / 2
-    points[:11, :2] = np.random.default_rng(0).uniform(-8, 8, (11, 2)) + (x, y - 110)
+    points[:11, :2] = np.random.default_rng(0).uniform(-8, 8, (11, 2)) + np.array([x, y - 110])
     for joint, side in ((11, 1), (12, -1), (23, 1), (24, -1)):
         points[joint, :2] = x + side * SHOULDERS / 2, y + (-SHOULDERS / 2 if joint < 20 else SHOULDERS / 2)
     for joint, side in ((13, 1), (14, -1), (15, 1), (16, -1)):
@@ -130,7 +130,7 @@ def test_a_repeated_picture_is_left_out_and_a_cut_is_no_spike():
     repeated = flows([each for each in steady for _ in range(2)], body())[:, TRUNK]
     assert np.isnan(repeated[1::2]).all()
     np.testing.assert_allclose(repeated[2::2], flows(steady, body())[1:, TRUNK], rtol=1e-5)
-    assert flows([picture()] * 4, body())[2].max() < 0.01 * path_length(2), "a person who is still is no repeat for long"
+    assert flows([picture()] * 4, body())[2].max() < 0.01 * path_length(2), "only one repeat is left out"
 
     other = [255 - each for each in steady]
     cut = flows([*steady, *other], body())[:, TRUNK]

@@ -1,4 +1,4 @@
-"""Event curves drawn from music: exact ones lie on its onsets, those like a person's near them; nonsense is in range."""
+"""Event curves drawn from music: exact ones lie on its onsets, those like a person's near them."""
 
 from __future__ import annotations
 

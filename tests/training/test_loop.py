@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_the_weights_with_the_lowest_loss_or_the_largest_gain_are_kept(examples,
         config = TrainingConfig(max_steps=steps, batch=1, lr=1e-2, keep=keep)
         model, _ = train_adapter(load("nano"), train, held_out, tmp_path, config)
         saved.append(load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
-    assert [not same_tensors(a, b) for a, b in zip(saved, saved[1:], strict=False)] == [best == 1, best == 2]
+    assert [not same_tensors(a, b) for a, b in pairwise(saved)] == [best == 1, best == 2]
     fresh, _ = load_adapter(load("nano"), tmp_path / "adapter")
     kept, loaded = ({n: p.float() for n, p in each.named_parameters() if "lora_B" in n} for each in (model, fresh))
     assert all(torch.allclose(kept[name], loaded[name], atol=1e-3) for name in kept), "the model has the kept weights"
