@@ -13,10 +13,11 @@ from ..controls.channels import ADAPTER_CHANNELS
 from ..data.examples import Examples
 from ..data.music import MUSIC_SONGS, VALIDATION_MUSIC, cached_music_examples
 from ..data.synthetic import cached_synthetic_split
+from ..evaluation.real_people import is_ill
 from ..files import atomic_write
 from ..synthetic import band
 from ..synthetic.harmony import BRIGHT
-from ..training.event_curves import EventCurveControls, draw_event_curves, onset_curves_of
+from ..training.event_curves import EventCurveControls, decoded, draw_event_curves, onset_curves
 
 if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
@@ -62,20 +63,21 @@ def event_examples(
         person_like: whether curves of music are made as imperfect as those of people.
     """
     music = cached_music_examples(musicgen, pieces, MUSIC_SONGS, folder / "music", elastic=elastic)
-    parts, performed_parts, performed = [music], [], music.pick(np.zeros(0, int))
+    music, heard = _healthy(musicgen, music, folder)
+    parts, performed, performed_parts = [(music, heard)], music.pick(np.zeros(0, int)), []
     if performances:
         performed = cached_synthetic_split(musicgen, performances, folder)[0].select(ADAPTER_CHANNELS)
+        performed, danced = _healthy(musicgen, performed, folder)
         wanted = len(performed) * MUSIC_SHARE / (1 - MUSIC_SHARE) / len(music)
-        parts = [music] * max(1, round(wanted))
-        performed_parts = [performed] * max(1, round(1 / wanted))
-    curves = {id(part): _cached_onsets(musicgen, part, folder) for part in (music, performed) if len(part)}
-    train = Examples.join(parts + performed_parts)
-    onsets = np.concatenate([curves[id(part)] for part in parts + performed_parts])
+        parts = parts * max(1, round(wanted))
+        performed_parts = [(performed, danced)] * max(1, round(1 / wanted))
+    train = Examples.join([examples for examples, _ in parts + performed_parts])
+    onsets = np.concatenate([curves for _, curves in parts + performed_parts])
     somebody = np.repeat([False, True], [len(music) * len(parts), len(performed) * len(performed_parts)])
     held_out = cached_music_examples(musicgen, HELD_OUT_PIECES, VALIDATION_MUSIC, folder / "held_out_music")
     return EventExamples(
         train=train,
-        held_out=_with_fixed_curves(held_out, _cached_onsets(musicgen, held_out, folder)),
+        held_out=_with_fixed_curves(*_healthy(musicgen, held_out, folder)),
         performances=performed,
         draw_controls=EventCurveControls(
             train, onsets, somebody, bright=_bright(train) if performances else None, person_like=person_like
@@ -99,15 +101,27 @@ def _with_fixed_curves(examples: Examples, onsets: np.ndarray) -> Examples:
     return replace(examples, controls=controls)
 
 
-def _cached_onsets(musicgen: MusicGen, examples: Examples, folder: Path, part: int = 100) -> np.ndarray:
-    """Return the onset curves (N, T, 4) of examples, kept in the folder in parts under digests of their codes."""
+def _healthy(musicgen: MusicGen, examples: Examples, folder: Path, part: int = 100) -> tuple[Examples, np.ndarray]:
+    """Leave out music that, decoded, is a wall of sound or has long stretches in which nothing begins.
+
+    A quarter of the pieces on irregular events is so, and a model that learns from them plays such music.
+
+    Returns:
+        (the other examples, their onset curves (N, T, 4)). Both are kept in the folder in parts, under digests of the
+        codes.
+    """
     parts = []
     for first in range(0, len(examples), part):
         rows = np.arange(first, min(first + part, len(examples)))
-        path = folder / "onsets" / f"{hashlib.sha256(examples.codes[rows].tobytes()).hexdigest()[:16]}.npy"
+        name = hashlib.sha256(examples.codes[rows].tobytes()).hexdigest()[:16]
+        path = folder / "onsets" / f"{name}.npz"
         if not path.exists():
-            curves = onset_curves_of(musicgen, examples.pick(rows))
+            audio = list(decoded(musicgen, examples.pick(rows)))
+            curves = [onset_curves(each, musicgen.sample_rate, examples.codes.shape[-1]) for each in audio]
+            ill = [is_ill(each, musicgen.sample_rate) for each in audio]
             with atomic_write(path, overwrite=True) as temporary, open(temporary, "wb") as file:
-                np.save(file, curves)
-        parts.append(np.load(path, allow_pickle=False))
-    return np.concatenate(parts)
+                np.savez(file, onsets=np.stack(curves), ill=np.array(ill))
+        with np.load(path, allow_pickle=False) as arrays:
+            parts.append((arrays["onsets"], arrays["ill"]))
+    onsets, ill = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return examples.pick(~ill), onsets[~ill]

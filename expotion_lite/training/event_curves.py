@@ -11,6 +11,7 @@ added, stretches missing. Now and then they are nonsense, which the model then l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,16 +54,21 @@ def onset_curves(audio: np.ndarray, sample_rate: int, frames: int, frame_rate: f
     return np.pad(curves, ((0, frames - len(curves)), (0, 0))).astype(np.float32)
 
 
-def onset_curves_of(musicgen: MusicGen, examples: Examples, batch: int = 8) -> np.ndarray:
-    """Return the onset curves (N, T, 4) of examples, from their codes decoded."""
+def decoded(musicgen: MusicGen, examples: Examples, batch: int = 8) -> Iterator[np.ndarray]:
+    """Decode the codes of examples, one after another: (S,) float32 each."""
     from ..musicgen.codes import decode
 
-    curves, (_, _, frames) = [], examples.codes.shape
     for first in range(0, len(examples), batch):
         codes = torch.from_numpy(np.maximum(examples.codes[first : first + batch], 0).astype(np.int64))
         for audio in decode(musicgen, codes).cpu().numpy():
-            curves.append(onset_curves(audio.reshape(-1), musicgen.sample_rate, frames, musicgen.frame_rate))
-    return np.stack(curves)
+            yield audio.reshape(-1)
+
+
+def onset_curves_of(musicgen: MusicGen, examples: Examples) -> np.ndarray:
+    """Return the onset curves (N, T, 4) of examples, from their codes decoded."""
+    frames = examples.codes.shape[-1]
+    audio = decoded(musicgen, examples)
+    return np.stack([onset_curves(each, musicgen.sample_rate, frames, musicgen.frame_rate) for each in audio])
 
 
 def draw_event_curves(onsets: np.ndarray, rng: np.random.Generator, *, person_like: bool = True) -> np.ndarray:
