@@ -1,4 +1,4 @@
-"""The command line: `expotion-lite generate`, `studio`, `finetune` and `controls`."""
+"""The command line: `expotion-lite generate`, `studio`, `finetune`, `evaluate` and `controls`."""
 
 from __future__ import annotations
 
@@ -115,6 +115,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_finetune_options(finetune)
     _add_file_options(finetune)
 
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure whether music follows the people in videos",
+        description=cli_help.EVALUATE,
+        epilog=cli_help.EVALUATE_EXAMPLES,
+    )
+    evaluate.set_defaults(run=run_evaluate)
+    evaluate.add_argument("folder", metavar="FOLDER", help="videos with the music made for them, a folder per person")
+    evaluate.add_argument("-o", "--output", metavar="DIR", help="folder for a table and a figure (default: none)")
+    evaluate.add_argument("--quiet", action="store_true", help="print the result alone")
+    evaluate.add_argument("--debug", action="store_true", help=cli_help.DEBUG)
+
     controls = commands.add_parser(
         "controls",
         help="write the person's movements as numbers",
@@ -157,6 +169,16 @@ def run_generate(options: argparse.Namespace) -> None:
         print(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
     if options.audio:
         print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """Run `expotion-lite evaluate`."""
+    from .evaluation.folder import evaluate_folder
+
+    report = evaluate_folder(options.folder, options.output, progress=not options.quiet)
+    print(f"{report.words()}\n\n{report.table()}\n\nTakes that turn into a wall or freeze: {report.ill:.2f}")
+    for name, reason in report.left_out.items():
+        print(f"left out: {name}: {reason}")
 
 
 def run_studio(options: argparse.Namespace) -> None:

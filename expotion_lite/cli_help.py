@@ -16,6 +16,7 @@ examples:
   {PROGRAM} generate me.mp4 --prompt "happy lo-fi hip hop with electric piano" -o out.mp4
   {PROGRAM} studio
   {PROGRAM} finetune recordings -o my_adapter
+  {PROGRAM} evaluate takes
   {PROGRAM} controls me.mp4 -o controls.npz
   {PROGRAM} generate --help      what each setting does to the music
 """
@@ -81,6 +82,19 @@ on the published recordings, if you have access to them on the Hugging Face hub;
 
 then:
   {PROGRAM} generate me.mp4 --prompt "happy rock" --adapter my_adapter -o out.mp4
+"""
+
+EVALUATE = """\
+Measure whether the music in videos follows the people in them: where the music's sounds begin is compared
+with where movements arrive in the own picture, and in the pictures of other people.
+"""
+
+EVALUATE_EXAMPLES = f"""\
+example, for a class:
+  takes/anna/1.mp4, takes/ben/1.mp4 ...    made by `{PROGRAM} generate`, a folder for each person
+  {PROGRAM} evaluate takes -o result
+
+With more people, smaller effects can be told from chance; ten or more are good.
 """
 
 CONTROLS = """\

@@ -169,6 +169,27 @@ def test_the_summary_names_the_files_and_what_nano_does_not_know(inputs, out, do
     assert "nano does not know polka" in text
 
 
+def test_evaluate_prints_what_was_measured(tmp_path, capsys, monkeypatch):
+    from expotion_lite.evaluation.folder import FolderReport
+
+    gain = {"gain": 0.21, "gain_95": (0.1, 0.3), "p": 0.004}
+    report = FolderReport(("a.mp4", "b.mp4"), 7, 9.0, {"speed": gain, "stop": gain}, 0.5, {"c.mp4": "It is silent."})
+    asked = []
+    monkeypatch.setattr(
+        "expotion_lite.evaluation.folder.evaluate_folder", lambda *places, **options: asked.append(places) or report
+    )
+    assert cli.main(["evaluate", "takes", "-o", "result"]) == 0
+    assert asked == [("takes", "result")]
+    text = capsys.readouterr().out
+    assert "follows the people" in text and "+0.21" in text and "freeze: 0.50" in text
+    assert "left out: c.mp4: It is silent." in text
+
+
+def test_evaluate_of_no_videos_is_refused(tmp_path, capsys):
+    assert "at least two are needed" in refused(capsys, "evaluate", tmp_path)
+    assert "no folder" in refused(capsys, "evaluate", tmp_path / "none")
+
+
 def test_quiet_prints_nothing(inputs, out, done, capsys):
     request = ["generate", inputs / "fine.mp4", "--prompt", "piano", "-o", out / "new.mp4", "--quiet"]
     assert cli.main([str(argument) for argument in request]) == 0

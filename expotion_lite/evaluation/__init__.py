@@ -3,6 +3,7 @@
 - `metrics` has plain functions of arrays: onsets, beats, tempo, key, intervals, permutation tests.
 - `following` makes music for held-out performers, and scores it against their own and other people's videos;
   `python -m expotion_lite.evaluation` runs it.
+- `folder` scores a folder of videos of real people (`expotion-lite evaluate`); `real_people` has the scores.
 - `report` writes results as JSON, tables and figures.
 """
 

@@ -1,5 +1,7 @@
 from . import following as following
 from . import metrics as metrics
+from .folder import FolderReport as FolderReport
+from .folder import evaluate_folder as evaluate_folder
 from .following import evaluate as evaluate
 from .following import held_out as held_out
 from .following import make_music as make_music
