@@ -1,7 +1,6 @@
 """Scores for music made for real people, whose true beats nobody knows: onsets against own and others' motion.
 
-The motion is measured apart from what the model saw where that can be: `speed` and `stop` come from the optical flow of
-the whole picture, `joints` from landmarks alone.
+The motion is measured apart from what the model saw: by the optical flow of the whole picture.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ from typing import TypeAlias, TypedDict
 
 import numpy as np
 
-from ..controls.channels import Controls
 from ..errors import ExpotionError
-from .metrics import bootstrap_interval, onset_motion_correlation
+from .metrics import bootstrap_interval, onset_motion_correlation, paired_permutation_test
 from .report import Interval
 
 Motion: TypeAlias = dict[str, np.ndarray]
@@ -21,8 +19,8 @@ Motion: TypeAlias = dict[str, np.ndarray]
 
 FRAME_RATE = 50.0
 _SD = 2.0  # frames, of the smoothing of all curves and of the onsets
-# A window of 2 s is ill below the first percentile of music that is fine: of its spectral contrast in dB (a wall of
-# sound), or of the 98th percentile of the mean rise of its mel bands in dB a frame (nothing begins).
+# A window of 2 s is ill below either limit: of its spectral contrast in dB (a wall of sound), and of the 98th
+# percentile of the mean rise of its mel bands in dB a frame (nothing begins). The band's music hardly ever is.
 _LEAST_CONTRAST, _LEAST_ATTACKS = 14.61, 0.645
 
 
@@ -46,13 +44,6 @@ def falling(speed: np.ndarray) -> np.ndarray:
     return _smooth(np.maximum(-np.gradient(_smooth(_smooth(speed))), 0))
 
 
-def joint_arrivals(controls: Controls) -> np.ndarray:
-    """Return where head, shoulders and arms arrive, (T,) 0 or more: how fast the speed of all landmarks falls."""
-    moving = [i for i, name in enumerate(controls.channels) if name.endswith("_velocity")]
-    joint_speed = np.sqrt((controls.values[:, moving].astype(np.float64) ** 2).mean(axis=1))
-    return falling(joint_speed)
-
-
 def gains_over_others(
     music: Sequence[Sequence[np.ndarray]], sample_rate: int, motions: Sequence[Motion], sources: Sequence[int]
 ) -> dict[str, GainOverOthers]:
@@ -67,18 +58,11 @@ def gains_over_others(
     Raises:
         ExpotionError: all clips are of one person.
     """
-    frames = len(next(iter(motions[0].values())))
-    onsets = [[smoothed_onsets(audio, sample_rate, frames) for audio in takes] for takes in music]
-    return gains_of_onsets(onsets, motions, sources)
-
-
-def gains_of_onsets(
-    onsets: Sequence[Sequence[np.ndarray]], motions: Sequence[Motion], sources: Sequence[int]
-) -> dict[str, GainOverOthers]:
-    """Do what `gains_over_others` does, for onset strengths (T,) instead of music."""
     if len(set(sources)) < 2:
         raise ExpotionError("All clips are of one person; give clips of two or more to compare.")
     of, people = np.asarray(sources), sorted(set(sources))
+    frames = len(next(iter(motions[0].values())))
+    onsets = [[smoothed_onsets(audio, sample_rate, frames) for audio in takes] for takes in music]
     gains: dict[str, GainOverOthers] = {}
     for name in motions[0]:
         table = np.array(
@@ -97,12 +81,10 @@ def gains_of_onsets(
     return gains
 
 
-def sign_flip_p(differences: np.ndarray, sources: np.ndarray, draws: int = 20_000, seed: int = 0) -> float:
+def sign_flip_p(differences: np.ndarray, sources: np.ndarray) -> float:
     """Return p of a mean of differences (N,), by flipping the sign of all differences of a person together."""
-    people, member = np.unique(sources, return_inverse=True)
-    signs = np.random.default_rng(seed).choice([-1, 1], (draws, len(people)))[:, member]
-    extreme = np.abs((signs * differences).mean(axis=1)) >= abs(differences.mean()) - 1e-12
-    return float((extreme.sum() + 1) / (draws + 1))
+    by_person = np.array([differences[sources == person].sum() for person in np.unique(sources)])
+    return paired_permutation_test(by_person, two_sided=True)
 
 
 def smoothed_onsets(audio: np.ndarray, sample_rate: int, frames: int) -> np.ndarray:

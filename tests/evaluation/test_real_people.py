@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.stats
-from stick_people import even_times, stick_person
 
-from expotion_lite.controls.extraction import extract_controls
 from expotion_lite.errors import ExpotionError
 from expotion_lite.evaluation.real_people import (
     falling,
     gains_over_others,
     is_ill,
-    joint_arrivals,
     sign_flip_p,
     smoothed_onsets,
 )
@@ -115,15 +112,6 @@ def test_a_speed_falls_where_a_movement_stops():
     assert len(peaks) == len(times)
     np.testing.assert_allclose((peaks + 0.5) / 50, times, atol=0.05)
     assert falling(np.linspace(0, 1, 100)).max() < 1e-3, "a movement that only grows arrives nowhere"
-
-
-def test_the_motion_of_joints_is_measured_from_landmarks_and_that_of_pixels_from_the_flow():
-    times, stops = even_times(30, 8), np.arange(1.0, 8.0)
-    hand = np.interp(times, np.sort([*stops - 0.25, *stops]), np.repeat(np.arange(8) % 2, 2)[1:-1])
-    controls = extract_controls(stick_person(times, right_wrist_y=0.5 * hand))
-    arrivals = joint_arrivals(controls)[:300]
-    near = np.abs((np.arange(300) + 0.5)[:, None] / 50 - stops).min(axis=1) < 0.1
-    assert arrivals[near].mean() > 5 * arrivals[~near].mean()
 
 
 @pytest.mark.parametrize("rate", [16_000, 32_000])
