@@ -61,6 +61,16 @@ class Recording:
     song: str
 
 
+def find_videos(folder: Path) -> list[Path]:
+    """Return the videos in a folder and its subfolders, sorted; those that are hidden or lie in a hidden folder not."""
+
+    def is_hidden(path: Path) -> bool:
+        return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEOS)
+    return sorted(path for path in paths if path.is_file() and not is_hidden(path))
+
+
 class RecordedFolder:
     """A folder of recordings.
 
@@ -90,7 +100,7 @@ class RecordedFolder:
         self.left_out: dict[Path, str] = {}
         if not self.folder.is_dir():
             raise ExpotionError(f"There is no folder {folder}; name one with recordings of people.")
-        paths = sorted(path for path in self.folder.rglob("*") if self._is_video(path))
+        paths = find_videos(self.folder)
         if not paths:
             raise ExpotionError(f"{folder} holds no video ({', '.join(VIDEOS)}); put recordings with sound there.")
         table = read_table(self.folder)
@@ -99,11 +109,6 @@ class RecordedFolder:
                 f"{TABLE} names {absent[0].relative_to(self.folder)}, which is not there; correct the table."
             )
         self.recordings = tuple(self._recording(path, table.get(path, {})) for path in paths)
-
-    def _is_video(self, path: Path) -> bool:
-        """Return whether a path is a video, and neither it nor a folder that it lies in is hidden."""
-        hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
-        return path.suffix.lower() in VIDEOS and path.is_file() and not hidden
 
     def _recording(self, path: Path, row: dict[str, str]) -> Recording:
         """Return the recording of a video file and its row in the table, which may be empty."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.recordings import find_videos
 from ..errors import ExpotionError
 from ..files import check_writable
 from .real_people import FRAME_RATE, GainOverOthers, Motion, falling, gains_over_others, is_ill
@@ -25,7 +26,6 @@ from .report import markdown_table, new_figure, with_interval, write_json, write
 if TYPE_CHECKING:
     from ..video.containers import VideoSource
 
-VIDEOS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v")
 SHORTEST_S = 4.0  # a shorter video tells too little
 SIDE = 160  # pixels of the longer side of the pictures that are compared
 RATE = 22050  # Hz, of the sound
@@ -96,19 +96,14 @@ def evaluate_folder(
 
     Raises:
         ExpotionError: there is no such folder, or fewer than two people can be compared.
-
-    Notebook: notebooks/08_does_it_work
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ExpotionError(f"There is no folder {folder}; name one with videos and the music made for them.")
     if output is not None:
         check_writable(Path(output) / "following.json", overwrite=True)
-    paths = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in VIDEOS and not path.name.startswith(".")
-    )
     speeds, sounds, people, names, left_out = [], [], [], [], {}
-    for path in paths:
+    for path in find_videos(folder):
         name = str(path.relative_to(folder))
         try:
             sound, speed = _read(path)
@@ -156,19 +151,20 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     sound = read_audio(path, RATE)
     if not np.abs(sound).max(initial=0.0) > 1e-4:
         raise ExpotionError("Its sound is silent.")
-    return sound, picture_speed(path)
+    return sound, picture_speed(path, info.duration_s)
 
 
-def picture_speed(video: VideoSource) -> np.ndarray:
-    """Return how fast the pixels of a video move in the mean, (T,) at 50 Hz, in picture widths a second.
+def picture_speed(video: VideoSource, duration_s: float) -> np.ndarray:
+    """Return how fast the pixels of a video move in the mean, (T,) at 50 Hz, in units of 160 pixels a second.
 
     Args:
         video: path, bytes, or binary file object.
+        duration_s: of the video, in seconds.
     """
     import cv2
 
     from ..controls.resampling import frame_times
-    from ..video.reading import probe, read_frames
+    from ..video.reading import read_frames
 
     paths, times, before = [0.0], [0.0], None
     for frame in read_frames(video, max_side=SIDE):
@@ -178,7 +174,7 @@ def picture_speed(video: VideoSource) -> np.ndarray:
             paths.append(paths[-1] + float(np.hypot(flow[..., 0], flow[..., 1]).mean()) / SIDE)
             times.append(frame.time_s)
         before = grey
-    n = max(1, round(probe(video).duration_s * FRAME_RATE))
+    n = max(1, round(duration_s * FRAME_RATE))
     edges = np.append(frame_times(n, FRAME_RATE) - 0.5 / FRAME_RATE, n / FRAME_RATE)
     return np.asarray(np.diff(np.interp(edges, times, paths)) * FRAME_RATE)
 

@@ -439,7 +439,9 @@ def bootstrap_interval(
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
-def paired_permutation_test(differences: np.ndarray, draws: int = 10_000, seed: int = 0) -> float:
+def paired_permutation_test(
+    differences: np.ndarray, draws: int = 10_000, seed: int = 0, *, two_sided: bool = False
+) -> float:
     """Test whether a mean of paired differences is above 0 by flipping their signs (Fisher 1935).
 
     The test is `scipy.stats.permutation_test`: exact where the differences have at most `draws` patterns of signs.
@@ -448,9 +450,10 @@ def paired_permutation_test(differences: np.ndarray, draws: int = 10_000, seed: 
         differences: (N,).
         draws: number of patterns of signs that are drawn at random if there are more than this.
         seed: of the patterns.
+        two_sided: test whether the mean differs from 0 in either direction instead.
 
     Returns:
-        One-sided p, above 0: the number of sign patterns whose mean is at least the measured one, itself
+        p, above 0: the number of sign patterns whose mean is at least the measured one, itself
         included, divided by the number of all patterns.
 
     Example:
@@ -463,12 +466,12 @@ def paired_permutation_test(differences: np.ndarray, draws: int = 10_000, seed: 
         return values.mean(axis).round(12)  # so that equal means of different patterns compare as equal
 
     if len(differences) == 1:  # SciPy wants two
-        return 0.5 if differences[0] > 0 else 1.0
+        return 0.5 if differences[0] > 0 and not two_sided else 1.0
     tested = permutation_test(
         (differences,),
         mean,
         permutation_type="samples",
-        alternative="greater",
+        alternative="two-sided" if two_sided else "greater",
         n_resamples=draws,
         random_state=np.random.default_rng(seed),
     )

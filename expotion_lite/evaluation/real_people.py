@@ -13,7 +13,7 @@ import numpy as np
 
 from ..controls.channels import Controls
 from ..errors import ExpotionError
-from .metrics import bootstrap_interval, onset_motion_correlation
+from .metrics import bootstrap_interval, onset_motion_correlation, paired_permutation_test
 from .report import Interval
 
 Motion: TypeAlias = dict[str, np.ndarray]
@@ -21,8 +21,8 @@ Motion: TypeAlias = dict[str, np.ndarray]
 
 FRAME_RATE = 50.0
 _SD = 2.0  # frames, of the smoothing of all curves and of the onsets
-# A window of 2 s is ill below the first percentile of music that is fine: of its spectral contrast in dB (a wall of
-# sound), or of the 98th percentile of the mean rise of its mel bands in dB a frame (nothing begins).
+# A window of 2 s is ill below either limit: of its spectral contrast in dB (a wall of sound), and of the 98th
+# percentile of the mean rise of its mel bands in dB a frame (nothing begins). The band's music hardly ever is.
 _LEAST_CONTRAST, _LEAST_ATTACKS = 14.61, 0.645
 
 
@@ -97,12 +97,10 @@ def gains_of_onsets(
     return gains
 
 
-def sign_flip_p(differences: np.ndarray, sources: np.ndarray, draws: int = 20_000, seed: int = 0) -> float:
+def sign_flip_p(differences: np.ndarray, sources: np.ndarray) -> float:
     """Return p of a mean of differences (N,), by flipping the sign of all differences of a person together."""
-    people, member = np.unique(sources, return_inverse=True)
-    signs = np.random.default_rng(seed).choice([-1, 1], (draws, len(people)))[:, member]
-    extreme = np.abs((signs * differences).mean(axis=1)) >= abs(differences.mean()) - 1e-12
-    return float((extreme.sum() + 1) / (draws + 1))
+    by_person = np.array([differences[sources == person].sum() for person in np.unique(sources)])
+    return paired_permutation_test(by_person, two_sided=True)
 
 
 def smoothed_onsets(audio: np.ndarray, sample_rate: int, frames: int) -> np.ndarray:

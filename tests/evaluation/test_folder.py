@@ -63,7 +63,7 @@ def takes(tmp_path_factory):
 
 def test_the_speed_of_the_picture_is_that_of_what_moves_in_it(tmp_path):
     """The square fills a quarter of the picture and moves by a quarter of its width in each stroke."""
-    speed = picture_speed(write_take(tmp_path / "take.mp4", 0, clicks([])))
+    speed = picture_speed(write_take(tmp_path / "take.mp4", 0, clicks([])), SECONDS)
     assert speed.shape == (round(SECONDS * 50),) and speed.min() >= 0
     times = np.arange(len(speed)) / 50
     moving = ((times[:, None] > stops_of(0) - 0.3) & (times[:, None] < stops_of(0))).any(axis=1)
