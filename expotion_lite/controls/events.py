@@ -31,13 +31,14 @@ _LANDMARK_SHARE = 0.25  # of landmarks in the arrivals, beside optical flow
 _ACTIVITY_S = 0.12  # standard deviation of the activity's smoothing
 _ACTIVITY_HEIGHT = 0.85  # of the activity's 98th percentile
 _LEAST_SPEED = 0.25  # a person whose 98th percentile of speed, in own ranges, is lower counts as nearly still
-_LEAST_ARRIVAL = 0.012  # the same for arrivals, per frame at 50 Hz
+_LEAST_ARRIVAL = 0.025  # the same for arrivals, per frame at 50 Hz
 
-_WINDOW_S = 4.0  # turns up to this far away tell whether a turn is part of a steady beat
+_WINDOW_S = 6.0  # turns within such a window tell whether a turn is part of a steady beat
 _LEAST_TURNS = 5  # fewer turns in this window tell nothing
 _PERIODS_S = np.geomspace(0.25, 1.5, 120)  # of a steady beat
 _OCCUPIED = 0.6  # share of the beats that have a turn; a beat with fewer is less steady
 _UNSTEADY, _STEADY = 0.9, 0.97  # mean resultant length of the turns' phases for a steadiness of 0 and of 1
+_FARTHEST_S = 0.06  # an event is moved by no more than this to be on the beat
 _LATE_S = 0.03  # turns are found this much after the beat that synthetic people turn on
 _LEAST_STRENGTH = 0.12  # weaker events are left out
 
@@ -126,7 +127,7 @@ def find_arrivals(
     curve = _in_own_range(arrival_curve(joint_speed, frame_rate, _LANDMARK_SMOOTHING_S), _LEAST_ARRIVAL)
     if flow_speed is not None:
         from_pixels = _in_own_range(arrival_curve(flow_speed, frame_rate), _LEAST_ARRIVAL)
-        curve = _in_own_range((1 - _LANDMARK_SHARE) * from_pixels + _LANDMARK_SHARE * curve, 0.5)
+        curve = (1 - _LANDMARK_SHARE) * from_pixels + _LANDMARK_SHARE * curve
     clear = find_events(curve, frame_rate)
     slight = find_events(curve, frame_rate, prominence=_SLIGHT_PROMINENCE)
     times, strengths = clear.times.tolist(), clear.strengths.tolist()
@@ -161,14 +162,16 @@ class Steadiness:
 def steadiness_of(events: Events) -> Steadiness:
     """Tell where events are spaced evenly, by the phases that they have in the beat that fits them best.
 
-    For each event, the events within 4 s are compared with beats of all periods from 0.25 to 1.5 s. The resultant
-    length of their phases is 1 if all lie on the beat, and lower the more they scatter (Fisher 1993, Statistical
-    Analysis of Circular Data). A beat that has an event for less than 0.6 of its beats counts less.
+    For each event, the events of the 6 s around it, or of the first or last 6 s, are compared with beats of all periods
+    from 0.25 to 1.5 s. The resultant length of their phases is 1 if all lie on the beat, and lower the more they
+    scatter (Fisher 1993, Statistical Analysis of Circular Data). A beat that has an event for less than 0.6 of its
+    beats counts less.
     """
     times, weights = events.times, events.strengths
     share, on_grid = np.zeros(len(times)), times.copy()
     for i, time in enumerate(times):
-        near = np.abs(times - time) <= _WINDOW_S
+        start = max(min(time, times[-1] - _WINDOW_S / 2) - _WINDOW_S / 2, times[0])
+        near = (times >= start - 1e-6) & (times <= start + _WINDOW_S + 1e-6)
         if near.sum() < _LEAST_TURNS:
             continue
         offsets, heights = times[near] - time, weights[near]
@@ -178,7 +181,7 @@ def steadiness_of(events: Events) -> Steadiness:
         best = int(fits.argmax())
         period, phase = _PERIODS_S[best], np.angle(resultants[best]) / (2 * np.pi)
         share[i] = np.clip((fits[best] - _UNSTEADY) / (_STEADY - _UNSTEADY), 0.0, 1.0)
-        on_grid[i] = time + phase * period  # phase lies within -0.5..0.5
+        on_grid[i] = time + np.clip(phase * period, -_FARTHEST_S, _FARTHEST_S)
     return Steadiness(share, on_grid)
 
 
@@ -252,7 +255,8 @@ def person_curves(
     seen = bool(flow_speed.any())
     activity = find_activity(flow_speed if seen else joint_speed, frame_rate)
     arrivals = find_arrivals(joint_speed, flow_speed if seen else None, frame_rate, activity)
-    turns = turns_of(values[:, column_indices(("pulse",), channels)[0]], frame_rate)
+    pulse = values[:, column_indices(("pulse",), channels)[0]]
+    turns = turns_of(pulse if seen or moving.any() else np.zeros_like(pulse), frame_rate)
     events = find_person_events(turns, arrivals, len(values), frame_rate, beat)
     return event_curve(events, len(values), frame_rate), activity
 
