@@ -130,7 +130,7 @@ print(len(take.controls.channels), "channels in all; the figure shows some of th
 # Now count the bumps. Compare with your prediction.
 
 # %%
-nods = el.plots.pulse_times(take.controls)
+nods = el.plots.event_times(take.controls)
 print(len(nods), "nods, one every", round(float(np.median(np.diff(nods))), 2), "s")
 
 # %% [markdown]

@@ -215,7 +215,7 @@ for tempo in (True, True, True, False, False, False):
 # %%
 pairs = [el.data.synthetic_pair(7000 + k, 7000 + k, seconds, frame_rate) for k in range(120)]
 true_tempo = np.array([piece.tempo_bpm for piece, _ in pairs])
-intervals = [np.median(np.diff(el.plots.pulse_times(moves))) for _, moves in pairs]
+intervals = [np.median(np.diff(el.plots.event_times(moves, channel="pulse"))) for _, moves in pairs]
 seen_tempo = 60 / np.array(intervals)
 true_tempo, seen_tempo = (tempo - tempo[:80].mean() for tempo in (true_tempo, seen_tempo))
 

@@ -486,7 +486,7 @@ assert abs(differences["untrained"]) < 1e-5
 _, people, prompts = el.evaluation.held_out(1, 5.0)
 strong = el.Settings(visual_guidance=8.0)
 pipelines = {"untrained": el.load_pipeline("nano", None, device="cpu"), "yours": yours, "bundled": bundled}
-marks = el.plots.pulse_times(people[0])
+marks = el.plots.event_times(people[0])
 figure, axes = plt.subplots(3, 1, figsize=(8, 5), sharex=True)
 for ax, (name, pipeline) in zip(axes, pipelines.items(), strict=True):
     codes = el.generate_codes(pipeline, prompts, people, strong)[0]

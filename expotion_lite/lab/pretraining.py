@@ -50,7 +50,7 @@ SETTINGS: dict[str, Any] = {  # of the adapter's training, beside its hours and 
     "video_dropout": 0.15,
     "modality_dropout": 0.0,  # event curves are hidden where they are drawn
     "crop": 0.75,
-    "keep": "gain",
+    "keep": "last",
 }
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 

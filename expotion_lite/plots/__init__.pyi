@@ -3,7 +3,7 @@ from .curves import plot_onsets as plot_onsets
 from .curves import plot_spectrogram as plot_spectrogram
 from .curves import plot_take as plot_take
 from .curves import plot_training as plot_training
-from .curves import pulse_times as pulse_times
+from .curves import event_times as event_times
 from .overlay import draw_landmarks as draw_landmarks
 from .overlay import overlay_video as overlay_video
 from .overlay import plot_landmark_strip as plot_landmark_strip

@@ -82,21 +82,22 @@ def plot_controls(controls: Controls, channels: Sequence[str] = SHOWN, *, ax: Ax
     return _label_time_axis(ax, len(curves[0]) / controls.frame_rate)
 
 
-def pulse_times(controls: Controls, min_height: float = 0.3) -> np.ndarray:
-    """Return the times (N,), in seconds, of the turning points of the dominant motion: peaks of the channel `pulse`.
+def event_times(controls: Controls, min_height: float = 0.3, channel: str = "event") -> np.ndarray:
+    """Return the times (N,), in seconds, of a person's events: the peaks of a channel.
 
     Args:
         controls: the controls of one person.
         min_height: 0..1; lower peaks do not count.
+        channel: "event", or "pulse" for the turning points of the dominant motion alone.
 
     Raises:
-        ExpotionError: the controls have no channel `pulse`.
+        ExpotionError: the controls have no such channel.
 
     Notebook: notebooks/00_start_here
     """
     from scipy.signal import find_peaks
 
-    return controls.times[find_peaks(controls["pulse"], height=min_height)[0]]
+    return controls.times[find_peaks(controls[channel], height=min_height)[0]]
 
 
 def plot_onsets(
@@ -107,7 +108,7 @@ def plot_onsets(
     Args:
         audio: (N,) float32 at `sample_rate` Hz.
         sample_rate: Hz.
-        marks: (M,) seconds, times to mark with dotted lines, for example `pulse_times`.
+        marks: (M,) seconds, times to mark with dotted lines, for example `event_times`.
         ax: where to draw; None makes a figure.
 
     Returns:
@@ -171,7 +172,7 @@ def plot_spectrogram(audio: np.ndarray, sample_rate: int, *, ax: Axes | None = N
 def plot_take(take: Take, *, channels: Sequence[str] = SHOWN, beats: np.ndarray | None = None) -> Figure:
     """Plot the controls, onsets and spectrogram of a take on one time axis.
 
-    Dotted lines in all three mark the turning points of the person's dominant motion (`pulse_times`).
+    Dotted lines in all three mark the person's events (`event_times`).
 
     Args:
         take: from `expotion_lite.generate`.
@@ -193,7 +194,7 @@ def plot_take(take: Take, *, channels: Sequence[str] = SHOWN, beats: np.ndarray 
         3, 1, sharex=True, figsize=(8.0, sum(heights) + 1.0), height_ratios=heights, layout="constrained"
     )
     plot_controls(take.controls, channels, ax=axes[0])
-    marks = pulse_times(take.controls) if "pulse" in take.controls.channels else np.zeros(0)
+    marks = event_times(take.controls) if "event" in take.controls.channels else np.zeros(0)
     plot_onsets(take.audio, take.sample_rate, marks=marks, ax=axes[1])
     plot_spectrogram(take.audio, take.sample_rate, ax=axes[2])
     if beats is not None:
@@ -203,7 +204,7 @@ def plot_take(take: Take, *, channels: Sequence[str] = SHOWN, beats: np.ndarray 
     _mark_times(axes[2], marks, colour=(1.0, 1.0, 1.0))
     for ax in axes[:2]:
         ax.set_xlabel("")
-    axes[0].set_title("dotted: pulse", loc="right", fontsize="small")
+    axes[0].set_title("dotted: events", loc="right", fontsize="small")
     figure.suptitle(f'"{shorten(take.prompt, 70)}"', fontsize="medium")
     return figure
 
@@ -295,10 +296,10 @@ def _checked_audio(audio: np.ndarray, min_samples: int) -> np.ndarray:
 
 
 def _channel_colour(channel: str) -> tuple[float, float, float]:
-    """Return the colour of a channel's kind: pulse, energy, missing, motion or expression."""
+    """Return the colour of a channel's kind: event, energy, missing, motion or expression."""
     from ..controls.channels import EXPRESSION_CHANNELS
 
-    if channel == "pulse":
+    if channel in ("event", "pulse"):
         return rgb("vermilion")
     if channel.endswith("_energy"):
         return rgb("green")

@@ -204,17 +204,17 @@ class Studio(ipw.VBox):
 
     def _use(self, source: Source) -> None:
         """Make a source the person in the picture."""
-        from ..plots.curves import plot_controls, pulse_times
+        from ..plots.curves import plot_controls, event_times
 
         self.source = source
         self._list_sources(source)
         self.steer.follows.value = SAME_PERSON
         self.steer.reset_curve(source.controls)
         picture = self._preview(source)
-        n_turns, found = len(pulse_times(source.controls)), source.controls.found.mean()
+        n_events, found = len(event_times(source.controls)), source.controls.found.mean()
         facts = (
             f"{source.name}: {source.duration_s:.1f} s, a person in {found:.0%} of it, "
-            f"{n_turns} turning points of the movement. "
+            f"{n_events} events in the movement. "
             f"The picture {'with the landmarks is under Listen' if picture else 'cannot be shown here'}."
         )
         figure = cast("Figure", plot_controls(source.controls).figure)  # without `ax` it is never a subfigure

@@ -94,7 +94,7 @@ def finetune(
     from ..files import copy_files
     from ..musicgen.loading import device_named, load
     from .checkpoints import keep_plan
-    from .loop import TrainingConfig, best_losses, train_adapter
+    from .loop import TrainingConfig, kept_losses, train_adapter
 
     config, output, place = config or TrainingConfig(), Path(output), device_named(device)
     start = _checked_start(start, model, data)
@@ -131,7 +131,7 @@ def finetune(
         examples=len(train),
         held_out=len(validation) if held_out else 0,
         left_out={} if recordings is None else recordings.left_out,
-        losses=best_losses(folder / "log.jsonl", config.keep),
+        losses=kept_losses(folder / "log.jsonl", config.keep),
         single_performer=len(set(validation.performers)) == 1,
     )
 

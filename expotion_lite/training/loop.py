@@ -60,9 +60,8 @@ class TrainingConfig:
         seed: determines the adapter's first weights, the batches, and what is hidden in them.
         crop: share of the steps that train on stretches of `batches.CROP_FRAMES` instead of whole examples: faster, and
             the model meets every part of a piece as a beginning.
-        keep: which weights of all validations to keep: "loss", those with the lowest held-out loss, or "gain", those
-            for which the loss with another's video exceeds that with the own one most. With event curves the gain
-            goes on growing while the loss itself rises, as the music is learned by heart.
+        keep: which weights of all validations to keep: "loss", those with the lowest held-out loss, or "last". With
+            event curves, music follows better and better while the held-out loss rises, as pieces are learned by heart.
         patience: stop after this many validations without better weights; there is one every 100 steps.
         gradient_checkpointing: recompute activations in the backward pass instead of keeping them: slower, but with
             much less memory, as the real MusicGen needs on a small GPU.
@@ -103,8 +102,8 @@ class TrainingConfig:
         ):
             if not 0 <= getattr(self, name) <= most:
                 raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number from 0 to {most}.")
-        if self.keep not in ("loss", "gain"):
-            raise ExpotionError(f'keep is {self.keep!r}; choose "loss" or "gain".')
+        if self.keep not in ("loss", "last"):
+            raise ExpotionError(f'keep is {self.keep!r}; choose "loss" or "last".')
         if self.max_steps is not None and self.max_steps < 1:
             raise ExpotionError(f"max_steps is {self.max_steps}; choose 1 or more, or None to train for hours.")
 
@@ -192,9 +191,9 @@ def train_adapter(
     progress: bool = False,
     print_log: bool = False,
 ) -> tuple[PeftModel, AdapterConfig]:
-    """Train an adapter and LoRA on a MusicGen, in place, and keep the best weights in `folder/adapter`.
+    """Train an adapter and LoRA on a MusicGen, in place, and keep weights in `folder/adapter`.
 
-    `config.keep` says which weights of all validations are the best. A training that was killed continues where it
+    `config.keep` says which weights of all validations are kept. A training that was killed continues where it
     was when it is called again with the same folder.
 
     Args:
@@ -338,24 +337,24 @@ class _AdapterTraining:
 
     @torch.no_grad()
     def validate(self, held_out: Examples) -> dict[str, float]:
-        """Measure the held-out losses, and save the adapter if it is the best so far."""
+        """Measure the held-out losses, and save the adapter if it is the best so far, or the last is to be kept."""
         self.model.eval()
         with self.accelerator.autocast():
             measured = held_out_losses(self.model, self.musicgen, held_out)
         self.model.train()
-        if _badness(measured, self.config.keep) <= min(self.validations(), default=math.inf):
+        if self.config.keep == "last" or measured["loss"] <= min(self.validations(), default=math.inf):
             self.save()
         return measured
 
     def validations(self) -> list[float]:
-        """Read from the log how bad the weights were at each validation, of this run and of earlier ones."""
-        return [_badness(losses, self.config.keep) for losses in _validated_losses(self.folder / "log.jsonl")]
+        """Read from the log the held-out losses of all validations, of this run and of earlier ones."""
+        return [losses["loss"] for losses in _validated_losses(self.folder / "log.jsonl")]
 
     def out_of_patience(self) -> bool:
-        """Return whether the weights have not become better for `patience` validations."""
+        """Return whether the best weights are to be kept, and none were better for `patience` validations."""
         losses = self.validations()
         since_best = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
-        return since_best >= self.config.patience
+        return self.config.keep == "loss" and since_best >= self.config.patience
 
     def unwrapped(self) -> PeftModel:
         """Return the model without accelerate's wrapper."""
@@ -396,19 +395,17 @@ def checkpoint_activations(musicgen: MusicGen) -> None:
     enable({"use_reentrant": False})
 
 
-def best_losses(log: Path, keep: str) -> dict[str, float]:
+def kept_losses(log: Path, keep: str) -> dict[str, float]:
     """Read from a log the held-out losses of the weights that were kept; empty if nothing was held out.
 
     Args:
         log: the training's `log.jsonl`.
         keep: as in `TrainingConfig`.
     """
-    return min(_validated_losses(log), key=lambda losses: _badness(losses, keep), default={})
-
-
-def _badness(losses: dict[str, float], keep: str) -> float:
-    """Return what the kept weights have least of, from the result of `held_out_losses`."""
-    return losses["loss"] - losses["loss_shuffled"] if keep == "gain" else losses["loss"]
+    losses = _validated_losses(log)
+    if keep == "last":
+        return losses[-1] if losses else {}
+    return min(losses, key=lambda each: each["loss"], default={})
 
 
 def _validated_losses(log: Path) -> list[dict[str, float]]:

@@ -71,8 +71,8 @@ class TestControls:
             with pytest.raises(ExpotionError, match="as a list"):
                 plots.plot_controls(controls, nothing)
 
-    def test_pulses_of_a_nodder_are_a_beat_apart(self, controls):
-        times = plots.pulse_times(controls)
+    def test_events_of_a_nodder_are_a_beat_apart(self, controls):
+        times = plots.event_times(controls)
         assert np.median(np.diff(times)) == pytest.approx(60 / 100, abs=0.02)
         assert len(times) == pytest.approx(6.0 * 100 / 60, abs=1)
 
@@ -143,8 +143,8 @@ class TestTake:
         boxes = [ax.get_position() for ax in figure.axes if ax.get_ylabel() != "dB"]
         assert np.ptp([box.x0 for box in boxes]) < 1e-6 and np.ptp([box.x1 for box in boxes]) < 1e-6
 
-    def test_turning_points_are_marked_in_all_three(self, take):
-        turns = plots.pulse_times(take.controls)
+    def test_events_are_marked_in_all_three(self, take):
+        turns = plots.event_times(take.controls)
         for ax in plots.plot_take(take).axes[:3]:
             dotted = [line.get_xdata()[0] for line in ax.get_lines() if line.get_linestyle() == ":"]
             assert np.allclose(dotted, turns)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from expotion_lite.errors import ExpotionError
-from expotion_lite.plots import pulse_times
+from expotion_lite.plots import event_times
 from expotion_lite.studio import Session
 from expotion_lite.studio.sources import from_recipe, repeat_to_length
 
 
 @pytest.mark.slow
 def test_a_drawn_gesture_moves_a_synthetic_person(gesture):
-    nods = pulse_times(gesture.controls)
+    nods = event_times(gesture.controls)
     assert len(nods) == pytest.approx(18, abs=1) and np.median(np.diff(nods)) == pytest.approx(60 / 90, abs=0.02)
     rebuilt = from_recipe(json.loads(json.dumps(gesture.recipe)))
     assert np.array_equal(rebuilt.controls.values, gesture.controls.values)
