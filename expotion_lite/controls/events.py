@@ -148,7 +148,7 @@ def find_activity(speed: np.ndarray, frame_rate: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Steadiness:
-    """How evenly events are spaced.
+    """The spacing of events, even or not.
 
     Attributes:
         share: (N,) 0..1, 1 where the events around are spaced evenly.

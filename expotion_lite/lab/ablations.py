@@ -266,7 +266,7 @@ def _features_of(clip: np.ndarray, sample_rate: int, frame_rate: float, tonic: i
 
 @dataclass(frozen=True)
 class Reference:
-    """What a clip is compared with: a song, the pulse (T,) of the person who moved to it, its seconds (S,) bool."""
+    """The reference of a clip: a song, the pulse (T,) of the person who moved to it, and its seconds (S,) bool."""
 
     piece: Piece
     pulse: np.ndarray

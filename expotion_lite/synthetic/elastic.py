@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .pieces import Piece
+from .pieces import ENERGY_RATE, Note, Piece
 
 _KNOT_S = 0.5  # seconds between the points at which the tempo is drawn
 _SLOWEST, _FASTEST = 0.55, 1.7  # lengths of a beat at the limits, 1 as written
@@ -79,8 +79,7 @@ def place_on_events(piece: Piece, duration_s: float, rng: np.random.Generator) -
                 velocity=float(note.velocity * strengths[beat] * (1.0 if on_beat else softness)),
             )
         )
-    within = sorted((note for note in notes if note.onset_s < duration_s), key=lambda note: note.onset_s)
-    return replace(piece, duration_s=duration_s, notes=tuple(within), beats=events[events < duration_s])
+    return _timed(piece, beats, events, duration_s, notes)
 
 
 def _moved(piece: Piece, before: np.ndarray, after: np.ndarray, duration_s: float) -> Piece:
@@ -92,7 +91,34 @@ def _moved(piece: Piece, before: np.ndarray, after: np.ndarray, duration_s: floa
     notes = []
     for note in piece.notes:
         start, end = move(note.onset_s), move(note.onset_s + note.duration_s)
-        if start < duration_s:
-            notes.append(replace(note, onset_s=start, duration_s=max(0.03, end - start)))
-    beats = np.interp(piece.beats, before, after)
-    return replace(piece, notes=tuple(notes), beats=beats[beats < duration_s])
+        notes.append(replace(note, onset_s=start, duration_s=max(0.03, end - start)))
+    return _timed(piece, before, after, duration_s, notes)
+
+
+def _timed(piece: Piece, before: np.ndarray, after: np.ndarray, duration_s: float, notes: list[Note]) -> Piece:
+    """Return a piece of these notes, whose other times `before` (N,) have become the times `after` (N,).
+
+    Its tempo is that of its median beat.
+    """
+
+    def moved(times: np.ndarray) -> np.ndarray:
+        known = np.asarray(times)[(times >= before[0]) & (times <= before[-1])]
+        new = np.interp(known, before, after)
+        return new[new < duration_s]
+
+    beats = moved(piece.beats)
+    centres = (np.arange(round(duration_s * ENERGY_RATE)) + 0.5) / ENERGY_RATE
+    written = (np.arange(len(piece.energy)) + 0.5) / ENERGY_RATE
+    chords = [(float(np.interp(time, before, after)), name) for time, name in piece.chords]
+    return replace(
+        piece,
+        duration_s=duration_s,
+        tempo_bpm=60.0 / float(np.median(np.diff(beats))) if len(beats) > 1 else piece.tempo_bpm,
+        beats=beats,
+        downbeats=moved(piece.downbeats),
+        accents=moved(piece.accents),
+        sections=moved(piece.sections),
+        energy=np.interp(np.interp(centres, after, before), written, piece.energy).astype(np.float32),
+        notes=tuple(sorted((note for note in notes if note.onset_s < duration_s), key=lambda note: note.onset_s)),
+        chords=tuple(chord for chord in chords if chord[0] < duration_s),
+    )

@@ -89,3 +89,14 @@ def test_the_music_itself_stays():
 def test_a_seed_gives_one_piece():
     assert moved(3).notes == moved(3).notes != moved(4).notes
     assert eventful(3).notes == eventful(3).notes != eventful(4).notes
+
+
+@SEEDS
+@pytest.mark.parametrize("make", [moved, eventful])
+def test_all_times_move_with_the_beats(seed, make):
+    piece = make(seed)
+    assert len(piece.energy) == round(50 * DURATION_S) and 0 <= piece.energy.min() <= piece.energy.max() <= 1
+    assert piece.tempo_bpm == pytest.approx(60 / np.median(np.diff(piece.beats)))
+    for times in (piece.downbeats, piece.sections):
+        assert all(np.abs(piece.beats - time).min() < 0.02 for time in times[times >= piece.beats[0]])
+    assert len(piece.downbeats) == pytest.approx(len(piece.beats) / piece.beats_per_bar, abs=1)
