@@ -209,8 +209,9 @@ class EventCurveControls:
         if rng.random() < 0.15:
             start = rng.integers(0, max(1, frames - 50))
             self._miss(values, slice(start, start + rng.integers(25, 120)))
-        if rng.random() < 0.06:
+        if rng.random() < 0.08:
             self._miss(values, slice(None))
+            values[:, self.motion_missing] = rng.random() < 0.6  # else the person is seen, and still
         self._blur_face(values, rng)
         if rng.random() < self.nonsense:
             self._draw_nonsense(values, rng)
