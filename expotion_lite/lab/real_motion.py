@@ -33,6 +33,7 @@ from ..evaluation.real_people import (
 )
 from ..evaluation.report import ERROR_BARS, error_lengths, markdown_table, new_figure, with_interval, write_json
 from ..musicgen.settings import Settings
+from ..plots.palette import rgb
 from ..video.writing import write_wav
 
 if TYPE_CHECKING:
@@ -132,15 +133,21 @@ def plot_gains(rows: dict[str, dict[str, Any]], path: Path) -> None:
     """Draw the gains of all rows over other people, with 95% intervals, a panel for each kind of motion.
 
     Args:
-        rows: label -> a row of a report.
+        rows: label -> a row of a report. A row of somebody else's figures may lack intervals and kinds of motion.
         path: the SVG to write.
     """
     titles = {"speed": "how fast the picture moves", "stop": "where movements arrive", "joints": "where joints arrive"}
-    with new_figure(path, (10.5, 0.9 + 0.42 * len(rows)), columns=3, sharey=True) as (figure, axes):
+    with new_figure(path, (10.5, 0.9 + 0.42 * len(rows)), columns=3, sharex=True, sharey=True) as (figure, axes):
         places = np.arange(len(rows))[::-1]
         for ax, (kind, title) in zip(axes[0], titles.items(), strict=True):
-            gains = np.array([(row[kind]["gain"], *row[kind]["gain_95"]) for row in rows.values()]).T
-            ax.errorbar(gains[0], places, xerr=error_lengths(*gains), fmt="o", **ERROR_BARS)
+            for place, row in zip(places, rows.values(), strict=True):
+                gain = row.get(kind)
+                if gain is None:
+                    continue
+                bounds = gain.get("gain_95", (gain["gain"], gain["gain"]))
+                errors = error_lengths(*np.array([[gain["gain"], *bounds]]).T) if "gain_95" in gain else None
+                colour = rgb("blue" if "gain_95" in gain else "black")
+                ax.errorbar([gain["gain"]], [place], xerr=errors, fmt="o", color=colour, **ERROR_BARS)
             ax.axvline(0, color="0.7", linewidth=1)
             ax.set(title=title, yticks=places, yticklabels=list(rows), ylim=(-0.6, len(rows) - 0.4))
             ax.grid(axis="x", color="0.9")
