@@ -1,9 +1,9 @@
+from .curves import event_times as event_times
 from .curves import plot_controls as plot_controls
 from .curves import plot_onsets as plot_onsets
 from .curves import plot_spectrogram as plot_spectrogram
 from .curves import plot_take as plot_take
 from .curves import plot_training as plot_training
-from .curves import event_times as event_times
 from .overlay import draw_landmarks as draw_landmarks
 from .overlay import overlay_video as overlay_video
 from .overlay import plot_landmark_strip as plot_landmark_strip

@@ -204,7 +204,7 @@ class Studio(ipw.VBox):
 
     def _use(self, source: Source) -> None:
         """Make a source the person in the picture."""
-        from ..plots.curves import plot_controls, event_times
+        from ..plots.curves import event_times, plot_controls
 
         self.source = source
         self._list_sources(source)

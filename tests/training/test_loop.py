@@ -28,9 +28,9 @@ from expotion_lite.musicgen.loading import load
 from expotion_lite.training.batches import Batch, collate
 from expotion_lite.training.loop import (
     TrainingConfig,
-    kept_losses,
     checkpoint_activations,
     held_out_losses,
+    kept_losses,
     loss_of,
     mismatched_rows,
     train_adapter,
