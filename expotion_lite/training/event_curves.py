@@ -64,13 +64,6 @@ def decoded(musicgen: MusicGen, examples: Examples, batch: int = 8) -> Iterator[
             yield audio.reshape(-1)
 
 
-def onset_curves_of(musicgen: MusicGen, examples: Examples) -> np.ndarray:
-    """Return the onset curves (N, T, 4) of examples, from their codes decoded."""
-    frames = examples.codes.shape[-1]
-    audio = decoded(musicgen, examples)
-    return np.stack([onset_curves(each, musicgen.sample_rate, frames, musicgen.frame_rate) for each in audio])
-
-
 def draw_event_curves(onsets: np.ndarray, rng: np.random.Generator, *, person_like: bool = True) -> np.ndarray:
     """Draw event curve and activity from the onsets of music, as a person who moves to it might give them.
 
@@ -153,7 +146,7 @@ class EventCurveControls:
 
     Args:
         examples: with the channels event, activity and motion_missing, and faces or none.
-        onsets: (N, T, 4) from `onset_curves_of`.
+        onsets: (N, T, 4) from `onset_curves`.
         performed: (N,) bool, whether somebody moves to the music.
         bright: (N,) bool, whether the music's mode is bright, as a smile tells. Music to which nobody moves then shows
             the face of a performer to other music of the same kind: events are followed whatever the face does. None

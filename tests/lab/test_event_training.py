@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from expotion_lite.lab import event_training
 from expotion_lite.lab.event_training import HELD_OUT_PIECES, event_examples
 
 FRAMES = 200
+MUSICGEN = SimpleNamespace(sample_rate=16_000)
+ILL: set[int] = set()  # numbers of songs that are walls of sound
 
 
 def drawn(n, first, channels, performed):
@@ -36,11 +40,13 @@ def asked(monkeypatch):
     """Replace what takes minutes, and return which onsets were computed."""
     computed = []
 
-    def onset_curves_of(_, examples):
+    def decoded(_, examples):
         computed.extend(examples.songs.tolist())
-        return onsets_of(examples.codes)
+        return examples.codes[:, :1]
 
-    monkeypatch.setattr(event_training, "onset_curves_of", onset_curves_of)
+    monkeypatch.setattr(event_training, "decoded", decoded)
+    monkeypatch.setattr(event_training, "onset_curves", lambda codes, *_: onsets_of(codes[None])[0])
+    monkeypatch.setattr(event_training, "is_ill", lambda codes, _: codes[0, 0] in ILL)
     monkeypatch.setattr(
         event_training,
         "cached_music_examples",
@@ -54,7 +60,7 @@ def asked(monkeypatch):
 
 @pytest.mark.parametrize(("performances", "pieces"), [(30, 60), (30, 15), (10, 80), (0, 10)])
 def test_two_thirds_are_music_and_each_example_has_the_onsets_of_its_own_music(asked, tmp_path, performances, pieces):
-    data = event_examples(None, tmp_path, performances, pieces)
+    data = event_examples(MUSICGEN, tmp_path, performances, pieces)
     performed = data.train.controls[:, 0, ADAPTER_CHANNELS.index("smile")] == 1
     if performances:
         assert 0.55 < np.mean(~performed) < 0.8
@@ -66,7 +72,7 @@ def test_two_thirds_are_music_and_each_example_has_the_onsets_of_its_own_music(a
 
 
 def test_held_out_music_has_curves_of_its_own_that_are_the_same_each_time(asked, tmp_path):
-    first, again = (event_examples(None, tmp_path, 3, 3).held_out for _ in range(2))
+    first, again = (event_examples(MUSICGEN, tmp_path, 3, 3).held_out for _ in range(2))
     assert len(first) == HELD_OUT_PIECES and np.array_equal(first.controls, again.controls)
     event = first.controls[..., ADAPTER_CHANNELS.index("event")]
     shown = event.max(axis=1) > 0.15
@@ -77,7 +83,17 @@ def test_held_out_music_has_curves_of_its_own_that_are_the_same_each_time(asked,
 
 
 def test_onsets_are_computed_once(asked, tmp_path):
-    event_examples(None, tmp_path, 3, 120)
+    event_examples(MUSICGEN, tmp_path, 3, 120)
     assert len(asked) == len(set(asked)) == 3 + 120 + HELD_OUT_PIECES
-    event_examples(None, tmp_path, 3, 120)
+    event_examples(MUSICGEN, tmp_path, 3, 120)
     assert len(asked) == 3 + 120 + HELD_OUT_PIECES
+
+
+def test_music_that_is_ill_is_left_out_and_the_curves_of_the_rest_stay_theirs(asked, tmp_path, monkeypatch):
+    monkeypatch.setattr("test_event_training.ILL", {3, 104, 205})  # of 240 pieces, the last in the third part
+    data = event_examples(MUSICGEN, tmp_path, 6, 240)
+    performed = data.train.controls[:, 0, ADAPTER_CHANNELS.index("smile")] == 1
+    assert set(data.train.codes[~performed, 0, 0]) == set(range(240)) - {3, 104, 205}
+    assert set(data.train.codes[performed, 0, 0]) == set(range(6)) - {3} and len(data.performances) == 5
+    assert set(data.held_out.codes[:, 0, 0]) == set(range(HELD_OUT_PIECES)) - {3}
+    np.testing.assert_array_equal(data.draw_controls.onsets, onsets_of(data.train.codes))
