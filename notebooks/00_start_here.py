@@ -141,7 +141,7 @@ print(len(nods), "nods, one every", round(float(np.median(np.diff(nods))), 2), "
 # %% [markdown]
 # ## 5. One time axis
 #
-# **Predict:** dotted lines will mark the turning points of her nods, her *pulse*. If the music follows them,
+# **Predict:** dotted lines will mark the events of her movement, here her nods. If the music follows them,
 # where do new notes begin? If it follows how much she moves, where does it grow louder?
 
 # %%
@@ -197,7 +197,7 @@ for ax, each, name in [(axes[0], take, "first take"), (axes[1], other, f"changed
 
 # %% [markdown]
 # Eyes find patterns in anything, so we also compute a number: the correlation of the onset strength with her
-# pulse. People nod a little early or late, so we take the highest correlation over shifts of up to 0.1 s.
+# events. People nod a little early or late, so we take the highest correlation over shifts of up to 0.1 s.
 # Alone it says little, because music with a beat fits anybody's nods a little. So the same music is also
 # compared with twenty **strangers**, synthetic people who moved to other music. Such a comparison is called a
 # *control experiment*. It has nothing to do with the curves called controls.
@@ -208,15 +208,15 @@ strangers = [el.data.synthetic_pair(n, n, facts.duration_s)[1] for n in range(20
 
 # %%
 def fit(take, controls):
-    """Return the correlation of the take's onsets with somebody's pulse, -1 to 1."""
+    """Return the correlation of the take's onsets with somebody's events, -1 to 1."""
     onsets = el.metrics.onset_strength(take.audio, take.sample_rate)
-    return el.metrics.onset_motion_correlation(onsets, controls["pulse"], max_lag_s=0.1)
+    return el.metrics.onset_motion_correlation(onsets, controls["event"], max_lag_s=0.1)
 
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 2.2))
 ax.set(yticks=[0, 1], yticklabels=["changed", "first take"], ylim=(-0.5, 1.5))
-ax.set(title="diamond: her, dots: strangers", xlabel="correlation of onset strength with pulse")
+ax.set(title="diamond: her, dots: strangers", xlabel="correlation of onset strength with events")
 for row, each in enumerate([other, take]):
     ax.plot([fit(each, person) for person in strangers], [row] * 20, "o", color="0.6")
     ax.plot(fit(each, take.controls), row, "D", color="C3", markersize=9)

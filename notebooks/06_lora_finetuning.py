@@ -496,7 +496,7 @@ for ax, (name, pipeline) in zip(axes, pipelines.items(), strict=True):
     display(Audio(music, rate=musicgen.sample_rate))
 
 # %% [markdown]
-# **Look:** dotted lines mark the person's pulse. In which music do notes begin there?
+# **Look:** dotted lines mark the person's events. In which music do notes begin there?
 #
 # **Explain.** One piece can be luck. [08_does_it_work](08_does_it_work.ipynb) shows how many it takes, and
 # how to tell luck from seeing.

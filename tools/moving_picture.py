@@ -2,7 +2,7 @@
 
 `python tools/figures.py follow` draws it.
 
-The take is made with the defaults. The upper curve is the pulse of the movement, the lower one the onset strength of
+The take is made with the defaults. The upper curve shows the events of the movement, the lower one the onset strength of
 the music; a line marks the moment that is shown.
 """
 
@@ -38,7 +38,7 @@ def draw_pictures() -> list[Image.Image]:
 
     take = el.generate(el.example_clip(), PROMPT, progress=False)
     onsets = el.metrics.onset_strength(take.audio, take.sample_rate)
-    strip = draw_strip(take.controls.times, take.controls["pulse"], onsets)
+    strip = draw_strip(take.controls.times, take.controls["event"], onsets)
     seen = list(el.read_frames(el.example_clip()))
     times = np.array([frame.time_s for frame in seen])
     pictures = []
@@ -57,7 +57,7 @@ def draw_pictures() -> list[Image.Image]:
     return pictures
 
 
-def draw_strip(times: np.ndarray, pulse: np.ndarray, onsets: np.ndarray) -> Image.Image:
+def draw_strip(times: np.ndarray, events: np.ndarray, onsets: np.ndarray) -> Image.Image:
     """Draw both curves (T,) over the seconds that are shown, one above the other."""
     import matplotlib
 
@@ -67,7 +67,7 @@ def draw_strip(times: np.ndarray, pulse: np.ndarray, onsets: np.ndarray) -> Imag
     figure = plt.figure(figsize=STRIP_INCHES, dpi=100)
     ax = figure.add_axes(AXES)
     rows = (
-        (pulse, 1.35, "#E69F00", "movement: pulse"),
+        (events, 1.35, "#E69F00", "movement: events"),
         (onsets / onsets.max(), 0.0, "#0072B2", "music: onset strength"),
     )
     for values, low, colour, label in rows:
