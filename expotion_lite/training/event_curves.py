@@ -172,6 +172,7 @@ class EventCurveControls:
         names = examples.channels
         self.curves = [names.index(name) for name in ("event", "activity")]
         self.expressions = [names.index(name) for name in _EXPRESSIONS if name in names]
+        self.energy = [names.index(name) for name in ("expression_energy",) if name in names]
         self.deviation = np.array([d for d, name in zip(_DEVIATION, _EXPRESSIONS, strict=True) if name in names])
         self.face_missing = names.index("face_missing")
         self.motion_missing = names.index("motion_missing")
@@ -221,7 +222,7 @@ class EventCurveControls:
             n = len(self.expressions)
             held = (rng.random(n) < 0.3) * rng.uniform(-0.3, 0.5, n) * self.deviation
             values[:, self.expressions] = np.clip(rng.normal(0, 0.08, n) + held, -1, 1)
-            values[:, self.expressions[-1]] = np.abs(values[:, self.expressions[-1]])
+            values[:, self.energy] = np.abs(values[:, self.energy])
             values[:, self.face_missing] = 0
 
     def _blur_face(self, values: np.ndarray, rng: np.random.Generator) -> None:
@@ -230,10 +231,12 @@ class EventCurveControls:
         if rng.random() < 0.15:
             values[:, self.expressions], values[:, self.face_missing] = 0, 1
             return
-        wavering = gaussian_filter1d(rng.normal(0, 1, (len(values), n)), rng.uniform(5, 25), axis=0)
-        values[:, self.expressions] += wavering * rng.uniform(0, 0.5) * (values[:, [self.face_missing]] == 0)
+        wavering = gaussian_filter1d(rng.normal(0, 1, (len(values), n)), rng.uniform(4, 40), axis=0)
+        values[:, self.expressions] += wavering / wavering.std(axis=0) * rng.uniform(0, 0.2, n)
+        values[:, self.energy] += rng.uniform(0, 0.8) * (1 - values[:, self.energy])  # real faces are seldom quiet
+        values[:, self.energy] = np.clip(values[:, self.energy], 0, 1)
         values[:, self.expressions] *= rng.random(n) > 0.12
-        values[:, self.expressions[-1]] = np.clip(values[:, self.expressions[-1]], 0, 1)
+        values[np.ix_(values[:, self.face_missing] > 0.5, self.expressions)] = 0
 
     def _miss(self, values: np.ndarray, stretch: slice) -> None:
         """Let motion be missing for a stretch."""
