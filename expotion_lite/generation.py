@@ -326,7 +326,9 @@ def generate_from_text(
     batch: int = 20,
     guidance: float = Settings.guidance,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sample music for prompts alone, without a video. Each batch has its own seed.
+    """Sample music for prompts alone, without a video, with the temperature and top_k that MusicGen was published with.
+
+    Each batch has its own seed.
 
     Args:
         musicgen: the model.
@@ -348,7 +350,7 @@ def generate_from_text(
     n_frames = round(duration_s * musicgen.frame_rate)
     for i in range(0, len(prompts), batch):
         condition = Condition(*encode_prompts(musicgen, prompts[i : i + batch]))
-        settings = Settings(seed=i, guidance=guidance)
+        settings = Settings(seed=i, guidance=guidance, temperature=1.0, top_k=250)
         codes.append(sample_codes(musicgen, decoder, condition, n_frames, settings))
         print(f"  {min(i + batch, len(prompts))} of {len(prompts)} clips", file=sys.stderr, flush=True)
     return np.concatenate([decode(musicgen, part).numpy() for part in codes]), torch.cat(codes).cpu().numpy()
