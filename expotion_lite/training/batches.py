@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
 
 
-CROP_FRAMES = 240
+CROP_FRAMES = 240  # 4.8 s
 
 
 @dataclass(frozen=True)
