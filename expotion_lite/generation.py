@@ -282,15 +282,18 @@ def generate_codes(
     import torch
     from tqdm.auto import tqdm
 
+    from .controls.guarding import emphasis_of, guard
     from .musicgen.adapter import embed_controls
     from .musicgen.sampling import Condition, encode_prompts, sample_codes
 
-    visual = None
+    visual = emphasis = None
     if pipeline.config is not None:
-        values = torch.from_numpy(np.stack([c.select(pipeline.config.channels).values for c in controls]))
+        guarded = [guard(each.select(pipeline.config.channels)) for each in controls]
         with torch.inference_mode():
-            visual = embed_controls(pipeline.peft_model, values)
-    condition = Condition(*encode_prompts(pipeline.musicgen, prompts), visual)
+            visual = embed_controls(pipeline.peft_model, torch.from_numpy(np.stack([each.values for each in guarded])))
+        if "event" in pipeline.config.channels:
+            emphasis = torch.from_numpy(np.stack([emphasis_of(each) for each in guarded])).to(visual.device)
+    condition = Condition(*encode_prompts(pipeline.musicgen, prompts), visual, emphasis)
     n_frames = len(controls[0].values)
     with (
         _locked(pipeline, cancel),

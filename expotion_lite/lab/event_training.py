@@ -118,9 +118,9 @@ def _healthy(musicgen: MusicGen, examples: Examples, folder: Path, part: int = 1
         if not path.exists():
             audio = list(decoded(musicgen, examples.pick(rows)))
             curves = [onset_curves(each, musicgen.sample_rate, examples.codes.shape[-1]) for each in audio]
-            ill = [is_ill(each, musicgen.sample_rate) for each in audio]
+            walls = [is_ill(each, musicgen.sample_rate) for each in audio]
             with atomic_write(path, overwrite=True) as temporary, open(temporary, "wb") as file:
-                np.savez(file, onsets=np.stack(curves), ill=np.array(ill))
+                np.savez(file, onsets=np.stack(curves), ill=np.array(walls))
         with np.load(path, allow_pickle=False) as arrays:
             parts.append((arrays["onsets"], arrays["ill"]))
     onsets, ill = (np.concatenate(each) for each in zip(*parts, strict=True))

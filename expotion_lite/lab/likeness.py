@@ -2,9 +2,9 @@
 
     python -m expotion_lite.lab.likeness motion.npz
 
-prints percentiles of each channel for the real clips in a motion file (see `lab.real_motion`), for synthetic performers,
-and for these as training shows them (`training.event_curves`); and how often a random forest tells a real clip from a
-synthetic one. It has not seen the person that it judges. 0.5 is chance.
+prints percentiles of each channel for the real clips in a motion file (see `lab.real_motion`), for synthetic
+performers, and for these as training shows them (`training.event_curves`). It also prints how often a random forest
+tells a real clip from a synthetic one, of people that it has not seen. 0.5 is chance.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,11 +38,14 @@ class Condition:
         text: (B, L, D) projected hidden states of the prompts, zeros where masked.
         mask: (B, L), 1 for words.
         visual: (B, T, D) from `adapter.embed_controls`, one row per frame of music; None without video.
+        emphasis: (B, T) 0..1, where the visual guidance applies in full; where it is 0, it is at most 1. None applies
+            it everywhere. See `controls.guarding`.
     """
 
     text: torch.Tensor
     mask: torch.Tensor
     visual: torch.Tensor | None = None
+    emphasis: torch.Tensor | None = None
 
 
 def encode_prompts(musicgen: MusicGen, prompts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -191,6 +194,10 @@ class _Sampler:
         self.generator = torch.Generator(condition.text.device).manual_seed(settings.seed)
         self.rows = guidance_weights(settings, condition.visual is not None)
         self.weights = torch.tensor(list(self.rows.values()), device=condition.text.device)[:, None, None, None]
+        calm = replace(settings, visual_guidance=min(settings.visual_guidance, 1.0))
+        weights = guidance_weights(calm, condition.visual is not None)
+        calm_weights = torch.tensor([weights.get(row, 0.0) for row in self.rows], device=condition.text.device)
+        self.calm_weights = calm_weights[:, None, None, None]
 
     def fill_window(self, codes: torch.Tensor, start: int, end: int) -> int:
         """Draw the unknown codes of frames start..end of codes (B, K, T), in place.
@@ -212,7 +219,8 @@ class _Sampler:
 
         read = 0  # columns that the decoder has read: first the start token and all known frames, then one at a time
         for step in range(known, n_steps):
-            logits = self.guided_logits(columns, control, read, step + 1)
+            weights = self.weights_at(start + step, n_codebooks)
+            logits = self.guided_logits(columns, control, read, step + 1, weights)
             read = step + 1
             column = columns[..., step + 1]
             drawn = draw_codes(logits, self.settings, self.generator)
@@ -227,15 +235,25 @@ class _Sampler:
         codes[..., start:end] = undelay(columns[..., 1:])
         return end
 
-    def guided_logits(self, columns: torch.Tensor, control: torch.Tensor | None, first: int, last: int) -> torch.Tensor:
+    def weights_at(self, step: int, n_codebooks: int) -> torch.Tensor:
+        """Return the weights of R conditions (R, B, K, 1) at a step, which draws codebook k of frame step - k."""
+        emphasis = self.condition.emphasis
+        if emphasis is None:
+            return self.weights
+        frames = (step - torch.arange(n_codebooks, device=emphasis.device)).clamp(0, emphasis.shape[1] - 1)
+        return self.calm_weights + (self.weights - self.calm_weights) * emphasis[:, frames, None]
+
+    def guided_logits(
+        self, columns: torch.Tensor, control: torch.Tensor | None, first: int, last: int, weights: torch.Tensor
+    ) -> torch.Tensor:
         """Let the decoder read columns first..last under every condition, and return the weighted logits (B, K, V).
 
-        columns: (B, K, S). control: (R * B, S, D) for R conditions, or None.
+        columns: (B, K, S). control: (R * B, S, D) for R conditions, or None. weights: (R, B or 1, K or 1, 1).
         """
         n_rows = len(self.rows)
         tokens = columns[..., first:last].repeat(n_rows, 1, 1)
         logits = self.decoder.step(tokens, None if control is None else control[:, first:last])
-        return (self.weights * logits.float().unflatten(0, (n_rows, -1))).sum(0)
+        return (weights * logits.float().unflatten(0, (n_rows, -1))).sum(0)
 
     def _stacked(self, part: torch.Tensor, readers: tuple[str, ...]) -> torch.Tensor:
         """Repeat a part (B, ...) for R conditions, as zeros for those that do not read it: (R * B, ...)."""

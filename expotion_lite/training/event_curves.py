@@ -236,7 +236,7 @@ class EventCurveControls:
         values[:, self.energy] += rng.uniform(0, 0.8) * (1 - values[:, self.energy])  # real faces are seldom quiet
         values[:, self.energy] = np.clip(values[:, self.energy], 0, 1)
         values[:, self.expressions] *= rng.random(n) > 0.12
-        values[np.ix_(values[:, self.face_missing] > 0.5, self.expressions)] = 0
+        values[:, self.expressions] *= values[:, [self.face_missing]] < 0.5
 
     def _miss(self, values: np.ndarray, stretch: slice) -> None:
         """Let motion be missing for a stretch."""
