@@ -327,7 +327,7 @@ def generate_from_text(
     duration_s: float,
     *,
     batch: int = 20,
-    guidance: float = Settings.guidance,
+    guidance: float = 2.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sample music for prompts alone, without a video, with the temperature and top_k that MusicGen was published with.
 

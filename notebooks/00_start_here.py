@@ -171,8 +171,8 @@ print(f"loudness (root mean square): {before.std():.3f} before 4 s, {after.std()
 # ## 6. Change one thing
 #
 # The words stay the same. So does the seed, which fixes all random draws. But the model must not look at her:
-# `visual_guidance=0`. The take above had 4.5, the default. (`guidance` sets how strongly the words count; its
-# default is 2.)
+# `visual_guidance=0`. The take above had 5.5, the default. (`guidance` sets how strongly the words count; its
+# default is 3.)
 #
 # **Predict:** what stays, and what changes?
 

@@ -142,7 +142,7 @@ COMPARED = (  # (row, row that it is expected to be better than, column)
     ("face + motion", "motion only", "mode agreement"),
     ("face only", "motion only", "mode agreement"),
 )
-CURVE = (0.0, 2.0, 4.0, 4.5, 5.0, 6.0, 8.0, 12.0)  # visual guidance
+CURVE = (0.0, 2.0, 4.0, 5.5, 7.0)  # visual guidance
 # Raise this when the same weights give other music, or the same music other scores; caches are then computed anew.
 _SCORES_VERSION = 2
 

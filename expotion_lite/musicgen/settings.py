@@ -38,7 +38,7 @@ class Settings:
 
     Example:
         >>> Settings(seed=7, guidance=4).to_json()
-        '{"seed": 7, "guidance": 4.0, "visual_guidance": 4.5, "temperature": 0.9, "top_k": 100}'
+        '{"seed": 7, "guidance": 4.0, "visual_guidance": 5.5, "temperature": 0.9, "top_k": 100}'
         >>> Settings.from_json(Settings(seed=7).to_json()) == Settings(seed=7)
         True
 
@@ -46,8 +46,8 @@ class Settings:
     """
 
     seed: int = 0
-    guidance: float = 2.0
-    visual_guidance: float = 4.5
+    guidance: float = 3.0
+    visual_guidance: float = 5.5
     temperature: float = 0.9
     top_k: int = 100
 

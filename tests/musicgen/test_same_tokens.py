@@ -22,11 +22,11 @@ def pipeline():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("visual_guidance", "expected"), [(0.0, "1c015e0fd9f7ba57"), (4.5, "8adcfa788c205783")])
+@pytest.mark.parametrize(("visual_guidance", "expected"), [(0.0, "07cc5d141ac46a51"), (5.5, "1c289b502b8b8df6")])
 def test_three_seconds_of_codes_equal_the_recorded_ones(pipeline, visual_guidance, expected):
     """Recorded with the weights of nano and its adapter in `assets`; new weights need new hashes."""
     _, controls = synthetic_pair(2_000, 2_000, 3.0)
-    settings = Settings(seed=7, guidance=2.0, visual_guidance=visual_guidance)
+    settings = Settings(seed=7, visual_guidance=visual_guidance)
     codes = generate_codes(pipeline, ["happy rock with guitar, bass and drums"], [controls], settings)[0]
     assert codes.shape == (4, 150)
     assert hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest()[:16] == expected
