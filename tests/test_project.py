@@ -192,6 +192,10 @@ def test_pages_show_what_was_measured():
     for name in ("text only", "face + motion", "another person's video", "the band itself"):
         means = [f"{rows[name][column]['mean']:.2f}" for column in rows[name] if column != "frechet"]
         assert f"| {name} | {' | '.join(means)} | {rows[name]['frechet']:.2f} |" in readme
+    real = json.loads(_text("figures/real_motion.json"))["this project, by pixels"]
+    for kind in ("stop", "speed"):
+        low, high = real[kind]["gain_95"]
+        assert f"{real[kind]['gain']:+.2f} ({low:+.2f} to {high:+.2f})" in readme
 
 
 def test_the_readme_names_only_commands_that_exist():

@@ -26,8 +26,8 @@ PROMPT = "a slow sad piano ballad with piano"
 FRAMES = 60
 
 
-def sample(musicgen, settings, frames=FRAMES, visual=None, prompts=(PROMPT,), **more):
-    condition = Condition(*encode_prompts(musicgen, list(prompts)), visual)
+def sample(musicgen, settings, frames=FRAMES, visual=None, prompts=(PROMPT,), emphasis=None, **more):
+    condition = Condition(*encode_prompts(musicgen, list(prompts)), visual, emphasis)
     return sample_codes(musicgen, StepDecoder(musicgen.model.decoder), condition, frames, settings, **more)
 
 
@@ -61,6 +61,36 @@ def test_an_untrained_adapter_changes_nothing():
     model = attach(plain, AdapterConfig(("a",), plain.model.decoder.config.hidden_size))
     visual = embed_controls(model, torch.randn(1, FRAMES, 1)).detach()
     assert torch.equal(sample(plain, Settings(seed=5, visual_guidance=1.0), visual=visual), before)
+
+
+def test_the_visual_guidance_is_at_most_1_where_nothing_is_emphasised():
+    """Codebook k of a frame is drawn k steps later, with the weight of its own frame."""
+    musicgen = load("nano")
+    model = attach(musicgen, AdapterConfig(("a",), musicgen.model.decoder.config.hidden_size))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "visual_adapter" in name or "lora_B" in name:
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)) * 0.1)
+    visual = embed_controls(model, torch.randn(1, FRAMES, 1, generator=torch.Generator().manual_seed(2))).detach()
+    high, low = Settings(visual_guidance=6.0), Settings(visual_guidance=1.0)
+    half = torch.zeros(1, FRAMES)
+    half[:, FRAMES // 2 :] = 1
+    codes = {
+        name: sample(musicgen, settings, visual=visual, emphasis=emphasis)
+        for name, settings, emphasis in (
+            ("high", high, None),
+            ("low", low, None),
+            ("all", high, torch.ones(1, FRAMES)),
+            ("nothing", high, torch.zeros(1, FRAMES)),
+            ("second half", high, half),
+            ("little guidance", low, half),
+        )
+    }
+    assert torch.equal(codes["all"], codes["high"]) and torch.equal(codes["nothing"], codes["low"])
+    assert torch.equal(codes["little guidance"], codes["low"]) and not torch.equal(codes["high"], codes["low"])
+    until = FRAMES // 2
+    assert torch.equal(codes["second half"][..., : until - 3], codes["low"][..., : until - 3])
+    assert not torch.equal(codes["second half"][..., until:], codes["low"][..., until:])
 
 
 def test_music_longer_than_the_window_continues_the_first_window(nano):
