@@ -2,8 +2,8 @@
 
 `python tools/figures.py follow` draws it.
 
-The take is made with the defaults. The upper curve shows the events of the movement, the lower one the onset strength of
-the music; a line marks the moment that is shown.
+The take is made with the defaults. The upper curve shows the events of the movement, the lower one the onset strength
+of the music; a line marks the moment that is shown.
 """
 
 from __future__ import annotations
