@@ -2,7 +2,7 @@
 
     >>> import expotion_lite as el
     >>> el.Settings(seed=7).guidance
-    2.0
+    3.0
 
 Every public name is listed in `__init__.pyi`, and imported when it is first used, so that `import expotion_lite` is
 immediate.

@@ -72,7 +72,7 @@ def arrival_curve(speed: np.ndarray, frame_rate: float, smoothing_s: float = _FL
         (T,) 0 or more.
 
     Example:
-        >>> speed = np.repeat([1.0, 0.0], 50)
+        >>> speed = np.interp(np.arange(100), [40, 60], [1.0, 0.0])
         >>> int(arrival_curve(speed, 50.0).argmax()), float(arrival_curve(speed[::-1], 50.0).max().round(6))
         (50, 0.0)
 
