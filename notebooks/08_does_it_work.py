@@ -83,7 +83,7 @@ for name, row in real.items():
 # That is no praise of its beauty: this score hears onsets and nothing else.
 #
 # The model saw optical flow, and `stop` is made of optical flow, though measured over the whole picture. The
-# row *from landmarks* is free of that: there the model saw no pixels.
+# row *by landmarks* is free of that: there the model saw no pixels.
 #
 # Repeat this on yourselves: `expotion-lite evaluate` takes a folder of your own videos. The rest of the
 # lesson builds such a proof by hand, for synthetic people, whose true beats are known.

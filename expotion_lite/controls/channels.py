@@ -199,7 +199,7 @@ ADAPTER_CHANNELS: tuple[str, ...] = (
     "face_missing",
     "motion_missing",
 )
-"""What a new adapter reads: few channels, in which real people and synthetic ones are alike (`lab/likeness.py`)."""
+"""The channels that a new adapter reads: few, in which real people and synthetic ones are alike (`lab/likeness.py`)."""
 MODALITIES: dict[str, tuple[str, ...]] = {"expression": EXPRESSION_CHANNELS, "motion": MOTION_CHANNELS}
 """The two kinds of input, which training can hide from the model one at a time."""
 

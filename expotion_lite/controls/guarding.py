@@ -1,8 +1,9 @@
-"""Controls that no model falls ill from, whatever they were: what is odd is put back into the ranges that it knows.
+"""The guard of the adapter's input: odd controls are put back into the ranges that the adapter knows.
 
-Recordings fail, trackers jump, and curves are drawn by hand. A model that is shown what it never saw plays walls of
-sound, the more so as guidance magnifies it. So an event curve is always made of bumps here, expressions stay within the
-range of real faces, and the video is only magnified where somebody does something.
+Recordings fail, trackers jump, and curves are drawn by hand. A model that is shown what it never saw easily plays walls
+of sound, the more so as guidance magnifies it. So an event curve is always made of bumps here, expressions stay within
+the range of real faces, and the video is only magnified where somebody does something. Music falls ill less often then,
+but not never: `python -m expotion_lite.lab.stress` measures how often.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def guard(controls: Controls) -> Controls:
     """Return controls whose events, activity and expressions are in the ranges that an adapter knows.
 
     An event curve that is no sum of bumps is smoothed, and its peaks become events. Activity far from any event is 0.
-    Expressions are clipped. Controls of people stay as they are, but for extreme faces.
+    Expressions are clipped. Controls of people stay as they are but for that.
 
     Args:
         controls: with any channels; those that are not named above stay.

@@ -144,7 +144,7 @@ COMPARED = (  # (row, row that it is expected to be better than, column)
 )
 CURVE = (0.0, 2.0, 4.0, 5.5, 7.0)  # visual guidance
 # Raise this when the same weights give other music, or the same music other scores; caches are then computed anew.
-_SCORES_VERSION = 2
+_SCORES_VERSION = 3
 
 
 @dataclass(frozen=True)

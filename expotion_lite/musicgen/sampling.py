@@ -192,12 +192,16 @@ class _Sampler:
         self.musicgen, self.decoder, self.condition, self.settings = musicgen, decoder, condition, settings
         self.report, self.cancel = report, cancel
         self.generator = torch.Generator(condition.text.device).manual_seed(settings.seed)
-        self.rows = guidance_weights(settings, condition.visual is not None)
-        self.weights = torch.tensor(list(self.rows.values()), device=condition.text.device)[:, None, None, None]
-        calm = replace(settings, visual_guidance=min(settings.visual_guidance, 1.0))
-        weights = guidance_weights(calm, condition.visual is not None)
-        calm_weights = torch.tensor([weights.get(row, 0.0) for row in self.rows], device=condition.text.device)
-        self.calm_weights = calm_weights[:, None, None, None]
+        has_video, device = condition.visual is not None, condition.text.device
+        full = calm = guidance_weights(settings, has_video)
+        if condition.emphasis is not None:
+            at_most_1 = replace(settings, visual_guidance=min(settings.visual_guidance, 1.0))
+            calm = guidance_weights(at_most_1, has_video)
+        self.rows = list(full | calm)  # a condition may have a weight of 0 in one of them
+        self.weights, self.calm_weights = (
+            torch.tensor([weights.get(row, 0.0) for row in self.rows], device=device)[:, None, None, None]
+            for weights in (full, calm)
+        )
 
     def fill_window(self, codes: torch.Tensor, start: int, end: int) -> int:
         """Draw the unknown codes of frames start..end of codes (B, K, T), in place.

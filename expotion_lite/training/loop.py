@@ -60,8 +60,8 @@ class TrainingConfig:
         seed: determines the adapter's first weights, the batches, and what is hidden in them.
         crop: share of the steps that train on stretches of `batches.CROP_FRAMES` instead of whole examples: faster, and
             the model meets every part of a piece as a beginning.
-        keep: which weights of all validations to keep: "loss", those with the lowest held-out loss, or "last". With
-            event curves, music follows better and better while the held-out loss rises, as pieces are learned by heart.
+        keep: which weights of all validations to keep: "loss", those with the lowest held-out loss, or "last". A
+            lower loss need not mean that music follows better.
         patience: stop after this many validations without better weights; there is one every 100 steps.
         gradient_checkpointing: recompute activations in the backward pass instead of keeping them: slower, but with
             much less memory, as the real MusicGen needs on a small GPU.

@@ -1,4 +1,4 @@
-"""What an adapter is shown, whatever a tracker or a hand gave: bumps, real faces' ranges, and emphasis near events."""
+"""The guard of the adapter's input: bumps and real faces' ranges, whatever was given, and emphasis near events."""
 
 from __future__ import annotations
 

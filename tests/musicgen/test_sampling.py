@@ -84,8 +84,10 @@ def test_the_visual_guidance_is_at_most_1_where_nothing_is_emphasised():
             ("nothing", high, torch.zeros(1, FRAMES)),
             ("second half", high, half),
             ("little guidance", low, half),
+            ("equal to the text's", Settings(guidance=3.0, visual_guidance=3.0), torch.zeros(1, FRAMES)),
         )
     }
+    assert torch.equal(codes["equal to the text's"], codes["low"]), "a condition of weight 0 counts where it is calm"
     assert torch.equal(codes["all"], codes["high"]) and torch.equal(codes["nothing"], codes["low"])
     assert torch.equal(codes["little guidance"], codes["low"]) and not torch.equal(codes["high"], codes["low"])
     until = FRAMES // 2

@@ -152,7 +152,7 @@ def test_without_a_validation_nothing_is_the_best(tmp_path):
 
 
 def test_controls_can_be_drawn_anew_at_each_step(examples, tmp_path, monkeypatch):
-    """What is drawn for an example is what the model sees; crops come after it."""
+    """The model sees the controls that were drawn for an example; crops come after them."""
     asked, seen = [], []
     train = examples[0].pick(np.arange(3))
 
