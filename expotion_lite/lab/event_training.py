@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,4 +125,5 @@ def _healthy(musicgen: MusicGen, examples: Examples, folder: Path, part: int = 1
         with np.load(path, allow_pickle=False) as arrays:
             parts.append((arrays["onsets"], arrays["ill"]))
     onsets, ill = (np.concatenate(each) for each in zip(*parts, strict=True))
+    print(f"{ill.sum()} of {len(ill)} examples are ill, and left out", file=sys.stderr, flush=True)
     return examples.pick(~ill), onsets[~ill]

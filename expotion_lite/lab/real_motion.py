@@ -167,7 +167,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--original", action="store_true", help="score the music that they really moved to instead")
     parser.add_argument("--adapter", default="bundled")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--visual-guidance", type=float, default=Settings.visual_guidance)
+    for name in ("guidance", "visual_guidance", "temperature", "top_k"):
+        default = getattr(Settings, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     parser.add_argument("--beat", type=float, default=0.5)
     parser.add_argument("--report", type=Path, metavar="FILE", help="a .json to write the numbers to, as row --label")
     parser.add_argument("--label", default="bundled adapter", help="name of the row (default: %(default)s)")
@@ -182,7 +184,13 @@ def main(arguments: list[str] | None = None) -> int:
     rate = pipeline.musicgen.sample_rate
     music = []
     for seed in range(1, options.seeds + 1):
-        settings = Settings(seed=100 * seed, visual_guidance=options.visual_guidance)
+        settings = Settings(
+            seed=100 * seed,
+            guidance=options.guidance,
+            visual_guidance=options.visual_guidance,
+            temperature=options.temperature,
+            top_k=options.top_k,
+        )
         music.append(play_clips(pipeline, clips, options.curves == "pixels", settings, options.beat))
         for clip, audio in zip(clips, music[-1], strict=True):
             write_wav(options.folder / str(seed) / f"{clip.name}.wav", audio, rate, overwrite=True)
