@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 FIRST_NANO := 4f719bd
 
-.PHONY: help setup demo browser test quick lint format lessons notebooks evaluate evaluate-nano experiments figures bench clean
+.PHONY: help setup demo programs test quick lint format lessons notebooks evaluate evaluate-nano experiments figures bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F"|" '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -49,15 +49,15 @@ demo: setup  ## turn the bundled clip and a prompt into out/demo.mp4
 	$(BIN)/expotion-lite generate $(CLIP) --prompt "$(PROMPT)" -o out/demo.mp4 --overwrite
 	@$(BIN)/python -c "from expotion_lite import probe; print('out/demo.mp4:', probe('out/demo.mp4'))"
 
-# The studio is tested in a browser. Debian and Ubuntu carry it; where it is not, and cannot be installed, those tests are
-# skipped and say so.
-browser:  ## install Chromium for the tests of the studio, where that is possible
-	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
-	    || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } || true
+# The studio is tested in a browser, and videos beside FFmpeg's own program. Debian and Ubuntu carry both; where they are
+# not, and cannot be installed, those tests are skipped and say so.
+programs:  ## install Chromium and FFmpeg for the tests, where that is possible
+	@{ command -v chromium && command -v ffmpeg; } >/dev/null || ! command -v apt-get >/dev/null || test "$$(id -u)" != 0 \
+	    || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium ffmpeg; } || true
 
 # One run of pytest over everything, so that its closing line counts everything. Two files at a time; more would not help
 # on two cores, each may hold 5 GB, and a lesson and its solutions share notebooks/out. One at a time: WORKERS=0
-test: setup browser  ## check style and types, run all tests, doctests and notebooks
+test: setup programs  ## check style and types, run all tests, doctests and notebooks
 	$(LINT)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbmake --nbmake-timeout=60 expotion_lite tests $(NOTEBOOKS)
 

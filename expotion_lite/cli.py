@@ -10,12 +10,15 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from . import __version__, cli_help
 from .cli_help import PROGRAM
 from .errors import ExpotionError
 from .musicgen.settings import Settings
+
+if TYPE_CHECKING:
+    from .landmarks.extraction import Landmarks
 
 SignalHandler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
 
@@ -168,8 +171,17 @@ def run_generate(options: argparse.Namespace) -> None:
     print(f"{options.output}: {seconds:.1f} s of music by {options.model}, seed {options.seed}")
     if take.unknown_words:
         print(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
+    _print_advice(take.landmarks)
     if options.audio:
         print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
+
+
+def _print_advice(landmarks: Landmarks) -> None:
+    """Print what makes the video hard to follow."""
+    from .landmarks.advice import advice_on
+
+    for line in advice_on(landmarks):
+        print(f"advice: {line}")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -238,13 +250,13 @@ def run_controls(options: argparse.Namespace) -> None:
     from .video.reading import check_video
 
     check_output(options.output, ".npz", source=options.video, overwrite=options.overwrite)
-    info = check_video(options.video)
+    video = check_video(options.video)
 
     from .controls.extraction import extract_controls
     from .landmarks.extraction import extract_landmarks
 
-    landmarks = extract_landmarks(options.video, progress=not options.quiet).require_person()
-    controls = extract_controls(landmarks, duration_s=info.duration_s)
+    landmarks = extract_landmarks(video, progress=not options.quiet).require_person()
+    controls = extract_controls(landmarks, duration_s=video.info.duration_s)
     controls.save(options.output, overwrite=options.overwrite)
     if not options.quiet:
         n_frames, n_channels = controls.values.shape
@@ -252,6 +264,7 @@ def run_controls(options: argparse.Namespace) -> None:
             f"{options.output}: {n_frames} rows at {controls.frame_rate:g} per second, {n_channels} channels; "
             f"a person was found in {controls.found.mean():.0%} of the rows"
         )
+        _print_advice(landmarks)
 
 
 def _adapter(options: argparse.Namespace) -> str | None:

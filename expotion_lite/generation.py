@@ -22,7 +22,7 @@ from .errors import Cancelled, ExpotionError
 from .files import atomic_write, check_output
 from .musicgen.settings import Settings, check_adapter, check_prompt
 from .video.containers import VideoSource, read_bytes
-from .video.reading import VideoInfo, check_video
+from .video.reading import Video, check_video
 
 if TYPE_CHECKING:
     from .controls.channels import Controls
@@ -222,6 +222,7 @@ def generate(
     from .controls.steering import Steering
     from .landmarks.extraction import extract_landmarks
     from .musicgen.prompts import respell, unknown_words
+    from .video.writing import mux_audio
 
     if not isinstance(video, (str, os.PathLike, bytes, bytearray, memoryview)):
         video = read_bytes(video)
@@ -229,23 +230,25 @@ def generate(
         seed=seed, guidance=guidance, visual_guidance=visual_guidance, temperature=temperature, top_k=top_k
     )
     steering = Steering(beat=beat)
-    info = check_request(
+    opened = check_request(
         video, prompt, output=output, audio_output=audio_output, model=model, adapter=adapter, overwrite=overwrite
     )
     pipeline = load_pipeline(model, adapter, device, dtype)
     musicgen = pipeline.musicgen
 
-    landmarks = extract_landmarks(video, progress=progress, cancel=cancel).require_person()
-    controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
+    landmarks = extract_landmarks(opened, progress=progress, cancel=cancel).require_person()
+    duration_s = opened.info.duration_s
+    controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=duration_s)
     controls = steering.apply(controls)
     known = respell(musicgen, check_prompt(prompt))
     codes = generate_codes(pipeline, [known], [controls], settings, progress=progress, cancel=cancel)[0]
-    audio = fit_to_duration(to_audio(musicgen, codes), musicgen.sample_rate, info.duration_s)
+    audio = fit_to_duration(to_audio(musicgen, codes), musicgen.sample_rate, duration_s)
     unknown = unknown_words(musicgen, prompt)
     take = Take(audio, musicgen.sample_rate, codes, controls, landmarks, video, prompt, settings, unknown)
     with ExitStack() as outputs:  # neither file is moved into place before both are written
         if output is not None:
-            take.save_video(outputs.enter_context(atomic_write(output, overwrite)), overwrite=True)
+            temporary = outputs.enter_context(atomic_write(output, overwrite))
+            mux_audio(opened, audio, take.sample_rate, temporary, overwrite=True)
         if audio_output is not None:
             take.save_audio(outputs.enter_context(atomic_write(audio_output, overwrite)), overwrite=True)
     return take
@@ -410,7 +413,7 @@ def check_request(
     model: str | os.PathLike[str] = "nano",
     adapter: str | os.PathLike[str] | None = "bundled",
     overwrite: bool = False,
-) -> VideoInfo:
+) -> Video:
     """Check everything about a request that can be checked before anything is computed.
 
     Args:
@@ -423,7 +426,7 @@ def check_request(
         overwrite: replace outputs that exist.
 
     Returns:
-        The facts about the video.
+        The opened video.
 
     Raises:
         ExpotionError: the first thing found that would fail later.

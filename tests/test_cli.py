@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from stick_people import stick_person
 
 from expotion_lite import __version__, cli
 from expotion_lite.files import atomic_write
@@ -51,10 +52,17 @@ def no_model(monkeypatch):
     monkeypatch.setattr("expotion_lite.generation.load_pipeline", loaded)
 
 
+def finished(seconds, words=(), frame_rate=25):
+    """Return what the command line reads of a take."""
+    landmarks = stick_person(np.arange(0, seconds, 1 / frame_rate))
+    audio = np.zeros(round(seconds * 16000), np.float32)
+    return SimpleNamespace(audio=audio, sample_rate=16000, unknown_words=words, landmarks=landmarks)
+
+
 @pytest.fixture
 def done(monkeypatch):
     """Replace the generation, which takes seconds, by a finished take of 2 s."""
-    take = SimpleNamespace(audio=np.zeros(32000, np.float32), sample_rate=16000, unknown_words=("polka",))
+    take = finished(2.0, words=("polka",))
     monkeypatch.setattr("expotion_lite.generation.generate", lambda *_, **__: take)
 
 
@@ -170,9 +178,18 @@ def test_the_summary_names_the_files_and_what_nano_does_not_know(inputs, out, do
     assert "nano does not know polka" in text
 
 
+def test_advice_is_given_unless_quiet(inputs, out, monkeypatch, capsys):
+    monkeypatch.setattr("expotion_lite.generation.generate", lambda *_, **__: finished(4.0, frame_rate=2))
+    request = ["generate", str(inputs / "fine.mp4"), "--prompt", "rock", "-o", str(out / "a.mp4")]
+    assert cli.main(request) == 0
+    assert "advice: There are 2.0 frames a second" in capsys.readouterr().out
+    assert cli.main([*request, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_the_beat_is_passed_on(inputs, out, monkeypatch, capsys):
     asked = []
-    take = SimpleNamespace(audio=np.zeros(16000, np.float32), sample_rate=16000, unknown_words=())
+    take = finished(1.0)
     monkeypatch.setattr("expotion_lite.generation.generate", lambda *_, **options: asked.append(options) or take)
     request = ["generate", str(inputs / "fine.mp4"), "--prompt", "rock", "-o", str(out / "a.mp4")]
     for flags in ([], ["--beat", "0.9"]):

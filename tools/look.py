@@ -2,7 +2,7 @@
 
     python tools/look.py [NAME ...] [--output FOLDER]
 
-This needs Playwright (`make setup`) and Chromium (`make browser`). Copies of the notebooks run in a temporary folder.
+This needs Playwright (`make setup`) and Chromium (`make programs`). Copies of the notebooks run in a temporary folder.
 FOLDER/NAME/ gets a screenshot of each cell with an output, a formula, a table or an image. Faults that a program can
 detect are printed and make the exit code 1: cells that did not run, errors, warnings, HTML or LaTeX shown as text,
 missing images, cut labels, outputs wider than the page, players that do not play, and errors in the browser's console.

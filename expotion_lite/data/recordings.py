@@ -231,12 +231,11 @@ def _controls_of(
     path = cache / f"controls-{content}-{_CONTROLS_VERSION}-{musicgen.frame_rate:g}.npz"
     if path.exists():
         return Controls.load(path)
-    video = fetch(recording)
-    info = check_video(video)
-    if not info.has_audio:
+    video = check_video(fetch(recording))
+    if not video.info.has_audio:
         raise ExpotionError("it has no sound, so there is no music to learn; record the music with it.")
     landmarks = extract_landmarks(video, progress=False).require_person()
-    controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=info.duration_s)
+    controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=video.info.duration_s)
     controls.save(path, overwrite=True)
     return controls
 

@@ -24,7 +24,7 @@ from .real_people import FRAME_RATE, GainOverOthers, Motion, falling, gains_over
 from .report import markdown_table, new_figure, with_interval, write_json, write_text
 
 if TYPE_CHECKING:
-    from ..video.containers import VideoSource
+    from ..video.reading import AnyVideo
 
 SHORTEST_S = 4.0  # a shorter video tells too little
 SIDE = 160  # pixels of the longer side of the pictures that are compared
@@ -143,22 +143,22 @@ def evaluate_folder(
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the sound (N,) at `RATE` and the picture's speed (T,) of a video."""
-    from ..video.reading import check_video, read_audio
+    from ..video.reading import check_video
 
-    info = check_video(path)
-    if info.duration_s < SHORTEST_S:
-        raise ExpotionError(f"It lasts {info.duration_s:.1f} s; {SHORTEST_S:g} s are needed.")
-    sound = read_audio(path, RATE)
+    video = check_video(path)
+    if video.info.duration_s < SHORTEST_S:
+        raise ExpotionError(f"It lasts {video.info.duration_s:.1f} s; {SHORTEST_S:g} s are needed.")
+    sound = video.audio(RATE)
     if not np.abs(sound).max(initial=0.0) > 1e-4:
         raise ExpotionError("Its sound is silent.")
-    return sound, picture_speed(path, info.duration_s)
+    return sound, picture_speed(video, video.info.duration_s)
 
 
-def picture_speed(video: VideoSource, duration_s: float) -> np.ndarray:
+def picture_speed(video: AnyVideo, duration_s: float) -> np.ndarray:
     """Return how fast the pixels of a video move in the mean, (T,) at 50 Hz, in units of 160 pixels a second.
 
     Args:
-        video: path, bytes, or binary file object.
+        video: path, bytes, binary file object, or a `Video`.
         duration_s: of the video, in seconds.
     """
     import cv2

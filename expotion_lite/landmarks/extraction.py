@@ -24,8 +24,7 @@ from .model_files import find_model
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-    from ..video.containers import VideoSource
-    from ..video.reading import Frame
+    from ..video.reading import AnyVideo, Frame
     from .tracking import Person
 
 # Names and order are MediaPipe's; left and right are the person's own.
@@ -51,8 +50,10 @@ _SHAPES: dict[str, tuple[int, ...]] = {  # of one frame
     "face_found": (),
     "body_found": (),
     "flow": (3,),
+    "brightness": (),
 }
-_MEASURED = ("face", "blendshapes", "head_pose", "body", "flow")  # NaN where nothing was found
+_OF_PIXELS = ("flow", "brightness")  # None where there are no pixels
+_MEASURED = ("face", "blendshapes", "head_pose", "body", *_OF_PIXELS)  # NaN where nothing was found
 _QUEUE_FRAMES = 4  # frames that may wait between two threads; bounds the memory
 
 
@@ -74,6 +75,7 @@ class Landmarks:
         height: of the upright video in pixels; y * height is a pixel row.
         flow: (T, 3) float32, how far the pixels of head, arms and trunk have moved since the frame before (see
             `optical_flow.FlowMeter`), NaN in the first frame; None where there are no pixels, as of synthetic people.
+        brightness: (T,) float32, 0..1, mean of the picture; None where there are no pixels.
 
     Notebook: notebooks/01_landmarks
     """
@@ -88,6 +90,7 @@ class Landmarks:
     width: int
     height: int
     flow: np.ndarray | None = None
+    brightness: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.times)
@@ -148,8 +151,8 @@ class Landmarks:
             raise ExpotionError(f"{path} does not exist; name a file that Landmarks.save wrote.")
         try:
             with np.load(path, allow_pickle=False) as stored:
-                values = {field.name: stored[field.name] for field in fields(cls) if field.name != "flow"}
-                values["flow"] = stored.get("flow")
+                values = {field.name: stored[field.name] for field in fields(cls) if field.name not in _OF_PIXELS}
+                values |= {name: stored.get(name) for name in _OF_PIXELS}
             values["width"], values["height"] = int(values["width"]), int(values["height"])
             return cls(**values)
         except Exception as error:
@@ -157,7 +160,7 @@ class Landmarks:
 
 
 def extract_landmarks(
-    video: VideoSource | Iterable[Frame],
+    video: AnyVideo | Iterable[Frame],
     *,
     face_model: str | os.PathLike[str] | None = None,
     pose_model: str | os.PathLike[str] | None = None,
@@ -173,7 +176,7 @@ def extract_landmarks(
     passes through them in order, so the result does not depend on timing.
 
     Args:
-        video: a path, bytes or a file object; or frames with `image` (H, W, 3) uint8 RGB and `time_s`.
+        video: a path, bytes, a file object or a `Video`; or frames with `image` (H, W, 3) uint8 RGB and `time_s`.
         face_model: MediaPipe's face_landmarker.task; None searches for it (see `find_model`).
         pose_model: MediaPipe's pose_landmarker_full.task; None searches for it.
         max_people: the most people to choose from in one frame.
@@ -231,20 +234,22 @@ class _Picture(NamedTuple):
 
 
 def _open_frames(
-    video: VideoSource | Iterable[Frame], max_side: int
+    video: AnyVideo | Iterable[Frame], max_side: int
 ) -> tuple[Iterable[Frame], int | None, tuple[int, int] | None]:
     """Return the frames, how many to expect and the video's upright (width, height); None where it is not known."""
     if _is_video_source(video):
-        from ..video.reading import probe, read_frames
+        from ..video.reading import Video
 
-        info = probe(video)
-        return read_frames(video, max_side=max_side), info.frames or None, (info.width, info.height)
+        opened = Video.of(video)
+        return opened.frames(max_side=max_side), opened.info.frames, (opened.info.width, opened.info.height)
     _require_iterable(video)
     return video, len(video) if isinstance(video, Sized) else None, None
 
 
-def _is_video_source(video: object) -> TypeIs[VideoSource]:
-    return isinstance(video, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(video, "read")
+def _is_video_source(video: object) -> TypeIs[AnyVideo]:
+    from ..video.reading import Video
+
+    return isinstance(video, str | os.PathLike | bytes | bytearray | memoryview | Video) or hasattr(video, "read")
 
 
 def _require_iterable(video: object) -> None:
@@ -256,7 +261,7 @@ def _checked_pictures(frames: Iterable[Frame], max_side: int) -> Generator[_Pict
     """Check every frame, and scale all to the size of the first, no side longer than `max_side` pixels."""
     import cv2
 
-    from ..video.demuxing import SMALLEST_SIDE
+    from ..video.upright import SMALLEST_SIDE
 
     target: tuple[int, int] | None = None
     start, last = 0.0, -np.inf
@@ -373,6 +378,7 @@ class _Table:
         unit = np.array([width, height, width], np.float32)
         arrays["times"][row] = picture.time_s
         arrays["flow"][row] = flow
+        arrays["brightness"][row] = picture.image[::8, ::8].mean() / 255
         if face is not None:
             arrays["face_found"][row] = True
             arrays["face"][row] = face.points / unit

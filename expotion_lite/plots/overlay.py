@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..landmarks.extraction import Landmarks
-    from ..video.reading import Frame
+    from ..video.reading import Frame, Video
 
 Chain = tuple[str, tuple[int, ...]]  # name of a colour, and numbers of landmarks; a closed chain repeats its first
 Line = tuple[str, np.ndarray, int]  # name of a colour, (N, 2) pixels, width in pixels
@@ -167,11 +167,13 @@ def plot_landmark_strip(
     """
     import matplotlib.pyplot as plt
 
+    from ..video.reading import Video
+
     chosen = (np.arange(times) + 0.5) / max(times, 1) * landmarks.times[-1] if isinstance(times, int) else times
     wanted = [int(np.abs(landmarks.times - time).argmin()) for time in chosen]
     if not wanted:
         raise ExpotionError("A strip of no pictures was asked for; name at least one time.")
-    pictures = {index: frame.image for index, frame in _matched_frames(video, landmarks) if index in wanted}
+    pictures = {index: frame.image for index, frame in _matched_frames(Video.of(video), landmarks) if index in wanted}
     size = (2.2 * len(wanted), 2.2 * landmarks.height / landmarks.width + 0.3)
     figure, axes = plt.subplots(1, len(wanted), figsize=size, squeeze=False, layout="constrained")
     for index, ax in zip(wanted, axes[0], strict=True):
@@ -207,31 +209,27 @@ def overlay_video(
 
     Notebook: notebooks/00_start_here
     """
-    from ..video.reading import Frame, probe
+    from ..video.reading import Frame, Video
     from ..video.writing import write_video
 
-    info = probe(video)
+    opened = Video.of(video)
     frames = (
         Frame(draw_landmarks(frame.image, landmarks, index), frame.time_s)
-        for index, frame in _matched_frames(video, landmarks)
+        for index, frame in _matched_frames(opened, landmarks)
     )
     return write_video(
-        path, frames, audio=audio, sample_rate=sample_rate, duration_s=info.duration_s, overwrite=overwrite
+        path, frames, audio=audio, sample_rate=sample_rate, duration_s=opened.info.duration_s, overwrite=overwrite
     )
 
 
-def _matched_frames(
-    video: str | os.PathLike[str] | bytes | BinaryIO, landmarks: Landmarks
-) -> Iterator[tuple[int, Frame]]:
+def _matched_frames(video: Video, landmarks: Landmarks) -> Iterator[tuple[int, Frame]]:
     """Yield the number and the frame of each picture of the video that the landmarks were extracted from.
 
     Raises:
         ExpotionError: the frames have other times than the landmarks.
     """
-    from ..video.reading import read_frames
-
     index = -1
-    for index, frame in enumerate(read_frames(video)):
+    for index, frame in enumerate(video.frames()):
         if index >= len(landmarks.times) or abs(landmarks.times[index] - frame.time_s) > 1e-3:
             break
         yield index, frame

@@ -104,11 +104,11 @@ def from_video(
     from ..video.reading import check_video
 
     path = Path(path).expanduser()
-    info = check_video(path)
-    landmarks = extract_landmarks(path, progress=False, cancel=cancel).require_person()
-    controls = extract_controls(landmarks, frame_rate=frame_rate, duration_s=info.duration_s)
+    video = check_video(path)
+    landmarks = extract_landmarks(video, progress=False, cancel=cancel).require_person()
+    controls = extract_controls(landmarks, frame_rate=frame_rate, duration_s=video.info.duration_s)
     recipe: VideoRecipe = {"video": str(path.resolve()), "sha256": digest_of(path)}
-    return Source(path.name, path, info.duration_s, landmarks, controls, recipe)
+    return Source(path.name, path, video.info.duration_s, landmarks, controls, recipe)
 
 
 def from_gesture(

@@ -1,11 +1,12 @@
 from .containers import VideoSource as VideoSource
-from .demuxing import SMALLEST_SIDE as SMALLEST_SIDE
 from .demuxing import VideoInfo as VideoInfo
 from .reading import Frame as Frame
+from .reading import Video as Video
 from .reading import check_video as check_video
 from .reading import probe as probe
 from .reading import read_audio as read_audio
 from .reading import read_frames as read_frames
+from .upright import SMALLEST_SIDE as SMALLEST_SIDE
 from .writing import mux_audio as mux_audio
 from .writing import write_video as write_video
 from .writing import write_wav as write_wav

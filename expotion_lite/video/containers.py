@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 VideoSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 """A path, the bytes of a video file, or an open binary file that can be rewound (it is read from its start)."""
 
+# FFmpeg's formats that hold pictures or sound themselves. Playlists and scripts, whatever their names, open other files
+# or the network, and are refused with everything else.
+FORMATS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "gif", "apng", "dv", "mxf", "nut"),
+    *("ivf", "rm", "yuv4mpegpipe", "h264", "hevc", "m4v", "mjpeg", "obu", "av1"),
+    *("wav", "w64", "mp3", "flac", "aac", "aiff", "caf"),
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)}
+
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # element identifiers of Matroska and WebM
 _FIRST_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 
@@ -47,8 +56,8 @@ def open_video(video: VideoSource) -> Iterator[tuple[av.container.InputContainer
         if _is_truncated(file, size):
             raise ExpotionError(f"{name} is truncated, its end is missing; record, copy or download it again.")
         file.seek(0)
-        try:  # only files may be opened: a playlist must not reach the network
-            container = av.open(file, "r", options={"protocol_whitelist": "file"})
+        try:
+            container = av.open(file, "r", options=_OPTIONS)
         except (av.FFmpegError, OSError) as error:
             raise ExpotionError(f"{name} is not a video that can be read; give an mp4, mov, webm or mkv.") from error
         with container:

@@ -1,30 +1,30 @@
 """Packets, timestamps and orientation of a video file: everything about time is read here.
 
 - `scan_packets` reads the presentation timestamp (pts) of every packet without decoding the frames.
-- `presentation_time` returns the time of one decoded frame, `first_frame_time` that of the first.
-- `UprightTransform` applies the rotation, mirroring and pixel shape that the file states.
+- `video_stream` chooses among several streams of pictures.
+- `decode_all` yields what a stream decodes to.
 
 Damaged packets are skipped, and reading stops where the file becomes unreadable.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from ..errors import ExpotionError
 from .containers import VideoSource, open_video
+from .upright import UprightTransform
 
 if TYPE_CHECKING:
     import av
-    from av.sidedata.sidedata import SideData
 
-SMALLEST_SIDE = 32  # pixels; no face can be recognised in a smaller picture
+RESTART_S = Fraction(1, 2)  # seconds; where times go back by more, they start again
+NO_TIMESTAMPS = 0x80  # FFmpeg's flag of formats that store none
 MP4_CODECS = {"h264", "hevc", "av1", "vp9", "mpeg4"}  # an mp4 can hold their packets without re-encoding
 
 FrameT = TypeVar("FrameT", bound="av.frame.Frame")
@@ -66,76 +66,27 @@ class VideoInfo:
 
 
 @dataclass(frozen=True)
-class UprightTransform:
-    """Transform of stored pictures into upright ones: scale to width x height, transpose (or not), then mirror."""
-
-    width: int
-    height: int
-    transposed: bool
-    mirror_x: bool
-    mirror_y: bool
-    rotation: int
-
-    @classmethod
-    def from_first(
-        cls, picture: av.VideoFrame, stream: av.VideoStream, name: str, max_side: int | None = None
-    ) -> UprightTransform:
-        """Derive the transform from the first picture: its size, pixel shape and display matrix (FFmpeg's display.h).
-
-        Args:
-            picture: the first decoded frame.
-            stream: the stream that it comes from.
-            name: of the video, for error messages.
-            max_side: larger pictures are scaled so that their longer side has this many pixels.
-
-        Raises:
-            ExpotionError: the picture is smaller than `SMALLEST_SIDE`.
-        """
-        width, height = round(picture.width * float(stream.sample_aspect_ratio or 1)), picture.height
-        if min(width, height) < SMALLEST_SIDE:
-            small = f"{width}x{height} pixels are too few to see a person"
-            raise ExpotionError(f"{name}: {small}; give a video of at least {SMALLEST_SIDE}x{SMALLEST_SIDE}.")
-        scale = min(1.0, (max_side or math.inf) / max(width, height))
-        a, b, c, d = _display_matrix(picture)
-        transposed = abs(b) > abs(a)
-        mirror_x, mirror_y = (c < 0, b < 0) if transposed else (a < 0, d < 0)
-        rotation = round(math.degrees(math.atan2(-c, d)) / 90) * 90 % 360
-        scaled_width, scaled_height = max(1, round(width * scale)), max(1, round(height * scale))
-        return cls(scaled_width, scaled_height, transposed, mirror_x, mirror_y, rotation)
-
-    def apply(self, picture: av.VideoFrame) -> np.ndarray:
-        """Return the upright picture, (H, W, 3) uint8 RGB. All pictures get the size of the first."""
-        image = picture.to_ndarray(format="rgb24", width=self.width, height=self.height, interpolation="AREA")
-        image = image.swapaxes(0, 1) if self.transposed else image
-        return np.ascontiguousarray(image[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1])
-
-
-def _display_matrix(picture: av.VideoFrame) -> tuple[float, float, float, float]:
-    """Return the rotation part (a, b, c, d) of a picture's display matrix; the identity if the file has none."""
-    side_data = cast("dict[str, SideData]", picture.side_data)  # PyAV types motion vectors only
-    stored = side_data.get("DISPLAYMATRIX")
-    if stored is None:
-        return 1.0, 0.0, 0.0, 1.0
-    matrix = np.frombuffer(bytes(stored), np.int32)
-    return float(matrix[0]), float(matrix[1]), float(matrix[3]), float(matrix[4])
-
-
-@dataclass(frozen=True)
 class Scan:
-    """Timestamps of all packets, and the facts derived from them.
+    """Timestamps of all packets of a video's moving pictures, and the facts derived from them.
 
     Attributes:
         info: facts about the video.
+        stream: index among the file's streams of pictures.
         pts: (N,) int64 presentation timestamps in ticks, in decoding order; 0 is the first frame.
         base: seconds per tick.
         end: tick at which the last frame ends.
+        start_s: when the first frame is shown, in seconds on the file's clock.
+        by_order: the timestamps are those of decoding; the frames, as they are decoded, have them in sorted order.
         copyable: an mp4 can hold these packets without re-encoding.
     """
 
     info: VideoInfo
+    stream: int
     pts: np.ndarray
     base: Fraction
     end: int
+    start_s: float
+    by_order: bool
     copyable: bool
 
 
@@ -146,13 +97,14 @@ def scan_packets(video: VideoSource) -> Scan:
         ExpotionError: it is no video, or none that can be used (see `probe`).
     """
     with open_video(video) as (container, name):
-        stream = video_stream(container, name)
+        chosen = video_stream(container, name)
+    with open_video(video) as (container, name):  # from the start again: the choice may have read all packets
+        stream = container.streams.video[chosen]
         codec = stream.codec_context.codec.canonical_name
-        ticks: list[int] = []
-        durations: list[int] = []
+        clock, durations = _PacketClock(container, stream), []
         copyable, first = codec in MP4_CODECS, None
         for packet in read_packets(container, stream):
-            ticks.append(_ticks_of(packet, stream, len(ticks)))
+            clock.read(packet)
             durations.append(packet.duration or 0)
             copyable &= packet.pts is not None and not packet.is_discard
             if first is None:
@@ -160,7 +112,9 @@ def scan_packets(video: VideoSource) -> Scan:
         first = first or next(iter(decode_packet(stream, None)), None)
         if first is None:
             raise ExpotionError(f"No picture of {name} ({codec}) can be decoded; record or convert it again.")
-        pts = np.array(ticks, np.int64) - (min(ticks) if first.pts is None else first.pts)
+        ticks, by_order = clock.ticks, clock.by_order()
+        start = min(ticks) if first.pts is None or by_order else first.pts
+        pts = np.array(ticks, np.int64) - start
         shown = np.unique(pts[pts >= 0])
         check_frame_count(len(shown), name)
         base = _time_base(stream)
@@ -179,16 +133,54 @@ def scan_packets(video: VideoSource) -> Scan:
             has_audio=bool(container.streams.audio),
             codec=codec,
         )
-        return Scan(info, pts, base, end, copyable and len(shown) == len(pts))
+        return Scan(
+            info=info,
+            stream=chosen,
+            pts=pts,
+            base=base,
+            end=end,
+            start_s=float(start * base),
+            by_order=by_order,
+            copyable=copyable and len(shown) == len(pts) and not by_order,
+        )
 
 
-def _ticks_of(packet: av.Packet[Any], stream: av.VideoStream, index: int) -> int:
-    """Return a packet's presentation timestamp in ticks; in a bare stream without any, derive it from its index."""
-    if packet.pts is not None:
-        return packet.pts
-    if packet.dts is not None:
-        return packet.dts
-    return round(index / _claimed_rate(stream) / _time_base(stream))
+class _PacketClock:
+    """The presentation timestamps of packets, in order of decoding, as they are read.
+
+    Where the times of a file start again, as in two recordings that were joined byte by byte, they are moved on.
+    """
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
+        self.stream = stream
+        self.ticks: list[int] = []
+        self.last: int | None = None  # decoding timestamp before, in ticks
+        # A bare stream has no timestamps, and FFmpeg takes 25 frames a second, whatever the codec's headers say.
+        rate = stream.guessed_rate if container.format.flags & NO_TIMESTAMPS else stream.average_rate
+        self.step = 1 / (rate or Fraction(25)) / _time_base(stream)
+        self.moved, self.complete = 0, True
+
+    def read(self, packet: av.Packet[Any]) -> None:
+        """Take the next packet's timestamp; in a bare stream without any, derive it from its index."""
+        stored = packet.pts if packet.pts is not None else packet.dts
+        if stored is None:
+            self.complete = False
+            bare = self.last is None
+            self.ticks.append(round(len(self.ticks) * self.step) if bare else self.ticks[-1] + round(self.step))
+            return
+        decoded = packet.dts if packet.dts is not None else stored
+        if self.last is not None and decoded < self.last - RESTART_S / _time_base(self.stream):
+            self.moved += self.last + (packet.duration or round(self.step)) - decoded
+        self.last = decoded
+        self.ticks.append(stored + self.moved)
+
+    def by_order(self) -> bool:
+        """Return whether frames are shown in another order than these timestamps tell.
+
+        An AVI, or a careless mp4, stores the order of decoding. Then they increase although frames are reordered.
+        """
+        increasing = all(a <= b for a, b in zip(self.ticks, self.ticks[1:], strict=False))
+        return not self.complete or (increasing and self.stream.codec_context.has_b_frames)
 
 
 def _last_duration(stream: av.VideoStream, ticks: Sequence[int], durations: Sequence[int], step: float) -> int:
@@ -208,14 +200,28 @@ def check_frame_count(count: int, name: str) -> None:
         raise ExpotionError(f"{name} holds {held}; give a video of a person who moves.")
 
 
-def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """Return the first stream of moving pictures; raise ExpotionError if there is none."""
+def video_stream(container: av.container.InputContainer, name: str) -> int:
+    """Return which of the streams of pictures a player would show.
+
+    That is the one marked as default, then the one with most pictures; a still beside moving pictures never is. All
+    packets of the file are read if there are several.
+
+    Raises:
+        ExpotionError: there are no pictures.
+    """
+    from av.stream import Disposition
+
     streams = _video_streams(container)
-    if streams:
-        return streams[0]
-    if container.streams.audio:
-        raise ExpotionError(f"{name} has sound but no pictures; give a video.")
-    raise ExpotionError(f"{name} is not a video that can be read; give an mp4, mov, webm or mkv.")
+    if not streams:
+        if container.streams.audio:
+            raise ExpotionError(f"{name} has sound but no pictures; give a video.")
+        raise ExpotionError(f"{name} is not a video that can be read; give an mp4, mov, webm or mkv.")
+    counts = dict.fromkeys((stream.index for stream in streams), 0)
+    if len(streams) > 1:
+        for packet in read_packets(container, *streams):
+            counts[packet.stream.index] += 1
+    best = max(streams, key=lambda s: (counts[s.index] > 1, bool(s.disposition & Disposition.default), counts[s.index]))
+    return container.streams.video.index(best)
 
 
 def _video_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
@@ -231,12 +237,12 @@ def _video_streams(container: av.container.InputContainer) -> list[av.VideoStrea
     ]
 
 
-def read_packets(container: av.container.InputContainer, stream: Decodable[Any]) -> Iterator[av.Packet[Any]]:
-    """Yield the packets of a stream, up to where the file can be read."""
+def read_packets(container: av.container.InputContainer, *streams: Decodable[Any]) -> Iterator[av.Packet[Any]]:
+    """Yield the packets of one or more streams, up to where the file can be read."""
     import av
 
     try:
-        yield from (packet for packet in container.demux(stream) if packet.size)
+        yield from (packet for packet in container.demux(*streams) if packet.size)
     except (av.FFmpegError, OSError):
         return
 
@@ -261,18 +267,14 @@ def decode_all(container: av.container.InputContainer, stream: Decodable[FrameT]
     yield from decode_packet(stream, None)
 
 
-def presentation_time(picture: av.VideoFrame, stream: av.VideoStream, index: int) -> float:
-    """Return when a frame is shown, in seconds on the file's clock; derived from its index if the file stores none."""
-    if picture.pts is None or picture.time_base is None:
-        return float(index / _claimed_rate(stream))
-    return float(picture.pts * picture.time_base)
-
-
 def first_frame_time(video: VideoSource) -> float | None:
     """Return when the first frame is shown, in seconds on the file's clock; None if there are no pictures."""
+    with open_video(video) as (container, name):
+        if not _video_streams(container):
+            return None
+        index = video_stream(container, name)
     with open_video(video) as (container, _):
-        streams = _video_streams(container)
-        first = next(decode_all(container, streams[0]), None) if streams else None
+        first = next(decode_all(container, container.streams.video[index]), None)
         return first.time if first else None
 
 
@@ -287,8 +289,3 @@ def _time_base(stream: av.stream.Stream) -> Fraction:
     """Return seconds per tick. FFmpeg sets it for every stream that it opens."""
     assert stream.time_base is not None
     return stream.time_base
-
-
-def _claimed_rate(stream: av.VideoStream) -> Fraction:
-    """Return the frame rate that the file claims; used only where it stores no timestamps (a bare stream)."""
-    return stream.average_rate or Fraction(25)

@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import ExpotionError
 from ..files import atomic_write
 from .containers import VideoSource, open_video
-from .demuxing import Scan, read_packets, video_stream
+from .demuxing import Scan, read_packets
 
 if TYPE_CHECKING:
     import av
@@ -120,9 +120,11 @@ def copy_packets(
     """
     ordered = np.sort(scan.pts)
     dts = ordered - np.max(ordered - scan.pts)
-    with open_mp4(path, overwrite) as container, open_video(video) as (original, name):
-        source = video_stream(original, name)
+    with open_mp4(path, overwrite) as container, open_video(video) as (original, _):
+        source = original.streams.video[scan.stream]
         stream = container.add_stream_from_template(source, opaque=True)  # carries the display matrix along
+        if source.sample_aspect_ratio:  # which the container may state alone
+            stream.sample_aspect_ratio = source.sample_aspect_ratio
         if scan.info.codec == "hevc":
             stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players need
         sound = SoundTrack(container, audio, sample_rate)

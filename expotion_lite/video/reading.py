@@ -10,36 +10,38 @@ written): what is left would be taken for the whole. A live recording states no 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ..errors import ExpotionError
 from .containers import VideoSource, open_video
 from .demuxing import (
-    UprightTransform,
+    Scan,
     VideoInfo,
     check_frame_count,
-    decode_all,
+    decode_packet,
     first_frame_time,
-    presentation_time,
+    read_packets,
     scan_packets,
-    stated_end,
-    video_stream,
 )
 from .muxing import checked_rate
+from .sound import read_sound
+from .upright import UprightTransform
 
 if TYPE_CHECKING:
     import av
 
 # Increase this when the same file gives other frames, times or sound; caches are then recomputed.
-READING_VERSION = 1
+READING_VERSION = 2
 
 SHORTEST_VIDEO_S = 0.1  # seconds; a shorter video shows no movement
-GAP_S = 0.05  # seconds; smaller steps between stored times of sound are rounding
+LONGEST_VIDEO_S = 1800.0  # seconds; a longer one takes hours, or has a damaged timestamp
+LONGEST_VARIABLE = "EXPOTION_LITE_LONGEST_MINUTES"  # in the environment, allows other lengths
 
 
 @dataclass(frozen=True)
@@ -55,72 +57,156 @@ class Frame:
     time_s: float
 
 
-def probe(video: VideoSource) -> VideoInfo:
+class Video:
+    """A video whose timestamps are read once; facts, frames, sound and copies of it cannot disagree.
+
+    Args:
+        source: path, bytes, or binary file object.
+        longest_s: longest duration to accept, seconds; None takes `LONGEST_VIDEO_S`, or what the environment says.
+
+    Raises:
+        ExpotionError: it is no video, empty, truncated, without pictures, a single picture, too small, or too long.
+
+    Example:
+        >>> from expotion_lite.video.reading import Video
+        >>> from expotion_lite.assets import example_clip
+        >>> video = Video(example_clip())
+        >>> video.info.frames == sum(1 for _ in video.frames(max_side=64))
+        True
+    """
+
+    def __init__(self, source: VideoSource, *, longest_s: float | None = None) -> None:
+        self.source = source
+        self.scan: Scan = scan_packets(source)
+        longest_s = _longest_s() if longest_s is None else longest_s
+        if self.info.duration_s > longest_s:
+            raise ExpotionError(
+                f"The video lasts {self.info.duration_s / 60:.1f} minutes, by its timestamps; give one of at most "
+                f"{longest_s / 60:g} minutes, or set {LONGEST_VARIABLE}."
+            )
+
+    @classmethod
+    def of(cls, video: AnyVideo) -> Video:
+        """Return a video that is opened already as it is, and open another."""
+        return video if isinstance(video, Video) else cls(video)
+
+    @property
+    def info(self) -> VideoInfo:
+        """Facts about the video."""
+        return self.scan.info
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """Times of all frames in seconds, (T,) float64, strictly increasing from 0."""
+        return np.unique(self.scan.pts[self.scan.pts >= 0]) * float(self.scan.base)
+
+    def frames(self, *, max_side: int | None = None) -> Iterator[Frame]:
+        """Decode the frames one by one; see `read_frames`."""
+        with open_video(self.source) as (container, name):
+            stream = container.streams.video[self.scan.stream]
+            stream.thread_type = "AUTO"
+            upright, last_s, count = None, -1.0, 0
+            for index, picture in enumerate(self._pictures(container, stream)):
+                if upright is None:
+                    upright = UprightTransform.from_first(picture, stream, name, max_side)
+                time_s = self._time_of(picture, index)
+                if time_s > last_s:
+                    yield Frame(upright.apply(picture), time_s)
+                    last_s, count = time_s, count + 1
+            check_frame_count(count, name)
+
+    def audio(self, sample_rate: int) -> np.ndarray:
+        """Decode the sound; see `read_audio`."""
+        return read_sound(self.source, checked_rate(sample_rate), self.scan.start_s)
+
+    def _pictures(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        """Yield the decoded pictures, with the timestamps of the scan."""
+        pts = self.scan.pts
+        for index, packet in enumerate(read_packets(container, stream)):
+            if index == len(pts):  # the file has grown since
+                break
+            packet.pts = int(pts[index])
+            yield from decode_packet(stream, packet)
+        yield from decode_packet(stream, None)
+
+    def _time_of(self, picture: av.VideoFrame, index: int) -> float:
+        """Return when a decoded picture is shown, in seconds."""
+        if self.scan.by_order:
+            return float(self.times[min(index, len(self.times) - 1)])
+        return float((picture.pts or 0) * self.scan.base)
+
+
+def _longest_s() -> float:
+    """Return the longest duration to accept, in seconds."""
+    stated = os.environ.get(LONGEST_VARIABLE, "")
+    try:
+        return float(stated) * 60 if stated else LONGEST_VIDEO_S
+    except ValueError as error:
+        raise ExpotionError(f"{LONGEST_VARIABLE} is {stated!r}; give a number of minutes.") from error
+
+
+AnyVideo: TypeAlias = "VideoSource | Video"
+"""A path, bytes or a binary file, or a `Video` that is opened already."""
+
+
+def probe(video: AnyVideo) -> VideoInfo:
     """Measure a video: read the timestamp of every packet, decode only the first frame.
 
     Args:
-        video: path, bytes, or binary file object.
+        video: path, bytes, binary file object, or a `Video`.
 
     Raises:
-        ExpotionError: it is no video, empty, truncated, without pictures, a single picture, or too small.
+        ExpotionError: as `Video`.
 
     Notebook: notebooks/00_start_here
     """
-    return scan_packets(video).info
+    return Video.of(video).info
 
 
-def check_video(video: VideoSource) -> VideoInfo:
-    """Return the facts about a video, if it is long enough to show a movement.
+def check_video(video: AnyVideo) -> Video:
+    """Open a video, if it is long enough to show a movement.
 
     Args:
-        video: path, bytes, or binary file object.
+        video: path, bytes, binary file object, or a `Video`.
 
     Raises:
-        ExpotionError: as `probe`, or it lasts less than 0.1 s.
+        ExpotionError: as `Video`, or it lasts less than 0.1 s.
     """
-    info = probe(video)
-    if info.duration_s < SHORTEST_VIDEO_S:
-        raise ExpotionError(f"The video lasts {info.duration_s:.3f} s; give one of a person who moves for seconds.")
-    return info
+    opened = Video.of(video)
+    if opened.info.duration_s < SHORTEST_VIDEO_S:
+        lasts = f"{opened.info.duration_s:.3f} s"
+        raise ExpotionError(f"The video lasts {lasts}; give one of a person who moves for seconds.")
+    return opened
 
 
-def read_frames(video: VideoSource, *, max_side: int | None = None) -> Iterator[Frame]:
+def read_frames(video: AnyVideo, *, max_side: int | None = None) -> Iterator[Frame]:
     """Decode the frames one by one, upright, with their true times (strictly increasing from 0).
 
     Only a few frames are in memory at any time, however long the video is.
 
     Args:
-        video: path, bytes, or binary file object.
+        video: path, bytes, binary file object, or a `Video`.
         max_side: larger pictures are scaled down so that their longer side has this many pixels.
 
     Yields:
         Frame: image (H, W, 3) uint8 RGB and time_s in seconds.
 
     Raises:
-        ExpotionError: as `probe`.
+        ExpotionError: as `Video`.
 
     Notebook: notebooks/01_landmarks
     """
-    with open_video(video) as (container, name):
-        stream = video_stream(container, name)
-        stream.thread_type = "AUTO"
-        upright, start_s, last_s, count = None, 0.0, -1.0, 0
-        for picture in decode_all(container, stream):
-            if upright is None:
-                upright = UprightTransform.from_first(picture, stream, name, max_side)
-                start_s = presentation_time(picture, stream, 0)
-            time_s = presentation_time(picture, stream, count) - start_s
-            if time_s > last_s:
-                yield Frame(upright.apply(picture), time_s)
-                last_s, count = time_s, count + 1
-        check_frame_count(count, name)
+    yield from Video.of(video).frames(max_side=max_side)
 
 
-def read_audio(video: VideoSource, sample_rate: int) -> np.ndarray:
+def read_audio(video: AnyVideo, sample_rate: int) -> np.ndarray:
     """Decode the sound, mixed to one channel; sample 0 is heard with the first frame.
 
+    Of several sound tracks, the one marked as default is read, or the first. If the channels cancel one another when
+    they are mixed, the louder one is taken alone.
+
     Args:
-        video: path, bytes, or binary file object; a sound file without pictures is read from its own start.
+        video: path, bytes, binary file object, or a `Video`; a sound file without pictures is read from its own start.
         sample_rate: hertz of the result; the sound is resampled to it.
 
     Returns:
@@ -129,36 +215,6 @@ def read_audio(video: VideoSource, sample_rate: int) -> np.ndarray:
     Raises:
         ExpotionError: there is no sound, or the file cannot be read.
     """
-    sample_rate, start_s = checked_rate(sample_rate), first_frame_time(video)
-    parts: list[np.ndarray] = []
-    length = 0
-    with open_video(video) as (container, name):
-        if not container.streams.audio:
-            raise ExpotionError(f"{name} has no sound; give a video that was recorded with sound.")
-        stream = container.streams.audio[0]
-        for samples, time_s in _resampled(container, stream, sample_rate):
-            expected_s = (start_s or 0.0) + length / sample_rate
-            time_s = expected_s if time_s is None else time_s
-            start_s = time_s if start_s is None else start_s
-            gap = round((time_s - start_s) * sample_rate) - length
-            if length == 0 or abs(gap) > GAP_S * sample_rate:  # insert silence, or cut what overlaps
-                samples = np.concatenate([np.zeros(max(gap, 0), np.float32), samples[max(-gap, 0) :]])
-            parts.append(samples)
-            length += len(samples)
-        end_s = stated_end(stream)
-    if not length:
-        raise ExpotionError(f"{name} has a sound track, but nothing of it can be decoded; give another video.")
-    audio = np.concatenate(parts)
-    return audio if end_s is None else audio[: max(1, round((end_s - (start_s or 0.0)) * sample_rate))]
-
-
-def _resampled(
-    container: av.container.InputContainer, stream: av.AudioStream, sample_rate: int
-) -> Iterator[tuple[np.ndarray, float | None]]:
-    """Yield pieces of the sound: (N,) float32 at `sample_rate`, and the start in seconds on the file's clock."""
-    import av
-
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
-    for frame in chain(decode_all(container, stream), [None]):  # None flushes the resampler
-        for part in resampler.resample(frame):
-            yield part.to_ndarray().reshape(-1), part.time
+    if isinstance(video, Video):
+        return video.audio(sample_rate)
+    return read_sound(video, checked_rate(sample_rate), first_frame_time(video))

@@ -11,8 +11,6 @@ import numpy as np
 
 from ..errors import ExpotionError
 from ..files import atomic_write
-from .containers import VideoSource
-from .demuxing import scan_packets
 from .muxing import (
     CLOCK,
     Refused,
@@ -25,7 +23,7 @@ from .muxing import (
     open_mp4,
     write_errors,
 )
-from .reading import Frame, read_frames
+from .reading import AnyVideo, Frame, Video
 
 
 def write_video(
@@ -86,7 +84,7 @@ def write_video(
 
 
 def mux_audio(
-    video: VideoSource, audio: np.ndarray, sample_rate: int, path: str | os.PathLike[str], *, overwrite: bool = False
+    video: AnyVideo, audio: np.ndarray, sample_rate: int, path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> Path:
     """Replace the sound of a video with music; the result lasts as long as the video.
 
@@ -95,7 +93,7 @@ def mux_audio(
     to H.264 at their true times.
 
     Args:
-        video: path, bytes, or binary file object.
+        video: path, bytes, binary file object, or a `Video`.
         audio: (N,) float in -1..1, starts with the first frame; cut (with a short fade) or padded with silence.
         sample_rate: hertz of `audio`.
         path: the mp4 to write; may be `video` itself with `overwrite`.
@@ -109,15 +107,15 @@ def mux_audio(
 
     Notebook: notebooks/07_play_it
     """
-    scan = scan_packets(video)
-    if scan.copyable:
+    opened = Video.of(video)
+    if opened.scan.copyable:
         try:
-            return copy_packets(video, scan, audio, sample_rate, path, overwrite)
+            return copy_packets(opened.source, opened.scan, audio, sample_rate, path, overwrite)
         except Refused:
             pass  # frames that the mp4 writer refuses to copy can still be encoded
-    duration_s = scan.info.duration_s
+    duration_s = opened.info.duration_s
     return write_video(
-        path, read_frames(video), audio=audio, sample_rate=sample_rate, duration_s=duration_s, overwrite=overwrite
+        path, opened.frames(), audio=audio, sample_rate=sample_rate, duration_s=duration_s, overwrite=overwrite
     )
 
 

@@ -167,7 +167,7 @@ RECORDED = {
         "0.5126 0.24777 0.01234",
     ),
     "READING_VERSION": Output(
-        version=(1, "078ec7d051149951"),
+        version=(2, "078ec7d051149951"),
         numbers="0.0003406 0.28307 0.09981 0 0.04 0.08 0.49814 0.29579 0.14397",
     ),
     "LANDMARKS_VERSION": Output(

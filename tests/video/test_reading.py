@@ -120,7 +120,7 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
 
 
 def test_a_video_that_is_over_in_a_moment_is_refused(tmp_path):
-    assert check_video(make_video(tmp_path / "a.mp4", count=5)).frames == 5
+    assert check_video(make_video(tmp_path / "a.mp4", count=5)).info.frames == 5
     with pytest.raises(ExpotionError, match="lasts 0.080 s"):
         check_video(make_video(tmp_path / "b.mp4", count=2))
 
