@@ -37,8 +37,12 @@ if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
 
 TABLE, CACHE_FOLDER = "captions.csv", ".expotion-lite"
-VIDEOS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v")
-SHORTEST_S = 2.0  # seconds; the last window of a recording is left out if it is shorter
+VIDEOS = (
+    *(".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".3gp"),
+    *(".mts", ".m2ts", ".ts", ".mpg", ".wmv", ".flv", ".ogv"),
+)
+SHORTEST_S = 2.0  # seconds; a recording is left out if it is shorter, and so is the last window of a longer one
+SILENCE = 1e-3  # peak of the sound; a track that stays below holds no music
 COLUMNS = ("file", "caption", "performer", "song")
 _CONTROLS_VERSION = f"v{READING_VERSION}.{LANDMARKS_VERSION}.{CONTROLS_VERSION}"
 _CODES_VERSION = f"v{READING_VERSION}.{CODES_VERSION}"
@@ -194,6 +198,9 @@ def examples_of(
         try:
             controls = _controls_of(recording, fetch, content, cache, musicgen)
             codes, sound = _codes_of(recording, fetch, content, cache, musicgen, codec)
+            seconds = min(codes.shape[1], len(controls.values)) / musicgen.frame_rate
+            if seconds < SHORTEST_S:
+                raise ExpotionError(f"it lasts {seconds:.1f} s; record at least {SHORTEST_S:g} s.")
         except Unreachable:  # what was computed before stays in the cache
             raise
         except ExpotionError as error:
@@ -214,7 +221,7 @@ def examples_of(
         for codes, controls in _windows(each.codes, each.controls, musicgen)
     ]
     if not parts:
-        path, reason = next(iter(left_out.items()), (Path("recordings"), f"all are shorter than {SHORTEST_S:g} s"))
+        path, reason = next(iter(left_out.items()))
         raise ExpotionError(f"No recording in {cache.parent} can be used; {path.name}: {reason}")
     return Examples.join(parts), left_out
 
@@ -258,6 +265,8 @@ def _codes_of(
         with np.load(path, allow_pickle=False) as file:
             return file["codes"], str(file["sound"])
     audio = read_audio(fetch(recording), musicgen.sample_rate)
+    if not np.abs(audio).max() > SILENCE:
+        raise ExpotionError("its sound is silent, so there is no music to learn; record the music with it.")
     codes = encode(musicgen, torch.from_numpy(audio)[None])[0].cpu().numpy().astype(np.int16)
     sound = f"sound {hashlib.sha256(audio.tobytes()).hexdigest()[:16]}"
     with atomic_write(path, overwrite=True) as temporary, open(temporary, "wb") as file:

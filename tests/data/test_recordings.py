@@ -44,6 +44,24 @@ def test_identical_sounds_are_the_same_song_if_the_table_names_no_other(musicgen
     assert len(set(RecordedFolder(tmp_path).examples(musicgen).songs)) == 1
 
 
+def test_short_and_silent_recordings_are_left_out_and_named(musicgen, quick_landmarks, tmp_path):
+    write_recording(tmp_path / "anna/fine.mp4", tune(440))
+    write_recording(tmp_path / "ben/quiet.mp4", 0 * tune(440))
+    write_recording(tmp_path / "cleo/short.mp4", tune(440), duration_s=1.0)
+    data = RecordedFolder(tmp_path)
+    assert len(set(data.examples(musicgen).performers)) == 1
+    reasons = {path.name: reason for path, reason in data.left_out.items()}
+    assert reasons.keys() == {"quiet.mp4", "short.mp4"}
+    assert reasons["quiet.mp4"].startswith("its sound is silent")
+    assert reasons["short.mp4"] == "it lasts 1.0 s; record at least 2 s."
+
+
+@pytest.mark.parametrize("suffix", [".3gp", ".mts", ".m2ts"])
+def test_files_of_phones_and_camcorders_are_found(tmp_path, suffix):
+    (tmp_path / f"a{suffix}").touch()
+    assert [recording.path.suffix for recording in RecordedFolder(tmp_path).recordings] == [suffix]
+
+
 @pytest.mark.slow
 def test_mediapipe_sees_the_person_in_a_recording(musicgen, tmp_path):
     frames = islice(read_frames(example_clip()), 0, 56, 2)
