@@ -28,6 +28,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
 
 SHARES = {"codec": 0.36, "reading": 0.03, "language": 0.37, "adapter": 0.20}  # of --hours; encoding takes the rest
+LEFT_OUT = ("performances", "elastic", "imperfections")
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 SETTINGS: dict[str, Any] = {  # of the adapter's training, beside its hours and seed
     "lr": 5e-4,
@@ -93,6 +95,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pieces", type=int, default=1200, help="pieces of music for its event curves (default: %(default)s)"
     )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=LEFT_OUT,
+        help="train the adapter without performances, without elastic pieces or without imperfect curves, to measure "
+        "what they are worth; may be given more than once",
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="train the adapter for N steps instead of hours")
     parser.add_argument("--filters", type=int, default=32, help="width of a new codec (default: %(default)s)")
     parser.add_argument(
         "--codebook-size", type=int, default=1024, help="entries per codebook of a new codec (default: %(default)s)"
@@ -148,6 +159,8 @@ def train(options: argparse.Namespace) -> None:
         options.pieces,
         load_harmony_probe(nano),
         start=options.adapter,
+        steps=options.steps,
+        without=options.without,
     )
     if options.export:
         if not options.adapter_only:
@@ -159,7 +172,10 @@ def _plan(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that a resumed training must share: the options, and digests of the weights they name."""
     from ..musicgen.loading import NANO
 
-    settings = ("hours", "examples", "pieces", "filters", "codebook_size", "opponent", "width", "layers", "codec_only")
+    settings = (
+        *("hours", "steps", "examples", "pieces", "without"),
+        *("filters", "codebook_size", "opponent", "width", "layers", "codec_only"),
+    )
     plan = {name: getattr(options, name) for name in settings}
     plan["nano"] = _digest(options.nano or NANO) if options.adapter_only else "trained here"
     if options.codec:
@@ -247,6 +263,8 @@ def train_nano_adapter(
     pieces: int,
     harmony_probe: torch.nn.Linear,
     start: Path | None = None,
+    steps: int | None = None,
+    without: Sequence[str] = (),
 ) -> None:
     """Train an adapter on event curves of music, and on synthetic performances.
 
@@ -258,6 +276,8 @@ def train_nano_adapter(
         pieces: number of pieces of music to which nobody moves.
         harmony_probe: the nano's, from `key_supervision.load_harmony_probe`.
         start: the folder of an adapter to continue from; None trains a new one. It may read other channels.
+        steps: number of steps to take instead of `hours`.
+        without: names of `LEFT_OUT`, for comparisons.
     """
     from ..controls.channels import ADAPTER_CHANNELS
     from ..musicgen.adapter import read_config
@@ -266,12 +286,22 @@ def train_nano_adapter(
     from .event_training import event_examples
     from .key_supervision import key_loss_from_faces
 
-    data = event_examples(musicgen, folder, examples, pieces)
+    data = event_examples(
+        musicgen,
+        folder,
+        0 if "performances" in without else examples,
+        pieces,
+        elastic="elastic" not in without,
+        person_like="imperfections" not in without,
+    )
     seed = int(_digest(start, ADAPTER_WEIGHTS)[:7], 16) if start else 0  # a continued training draws other batches
     if start and read_config(start).channels != ADAPTER_CHANNELS:
         change_channels(start, ADAPTER_CHANNELS, folder / "start")
         start = folder / "start"
-    config = TrainingConfig(hours=hours, seed=seed, **SETTINGS)
+    config = TrainingConfig(hours=hours, max_steps=steps, seed=seed, **SETTINGS)
+    extra_loss = None
+    if len(data.performances):
+        extra_loss = key_loss_from_faces(musicgen, data.performances, harmony_probe, seed)
     train_adapter(
         musicgen,
         data.train,
@@ -279,7 +309,7 @@ def train_nano_adapter(
         folder,
         config,
         start=start,
-        extra_loss=key_loss_from_faces(musicgen, data.performances, harmony_probe, seed),
+        extra_loss=extra_loss,
         draw_controls=data.draw_controls,
         print_log=True,
     )

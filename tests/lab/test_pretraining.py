@@ -39,9 +39,10 @@ def test_the_command_refuses_what_does_not_fit_together(tmp_path, capsys):
         assert stop.value.code == 2 and message in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_an_adapter_is_continued_from_its_weights(tmp_path, monkeypatch):
-    channels, rng = read_config(BUNDLED).channels, np.random.default_rng(0)
+@pytest.fixture
+def few_examples(monkeypatch):
+    """Replace the examples, which take minutes, by two of each kind; return what was asked of the pieces."""
+    channels, rng, asked = read_config(BUNDLED).channels, np.random.default_rng(0), []
     few = Examples(
         codes=rng.integers(0, 1024, (2, 4, 100)).astype(np.int16),
         controls=rng.random((2, 100, len(channels)), np.float32),
@@ -51,13 +52,19 @@ def test_an_adapter_is_continued_from_its_weights(tmp_path, monkeypatch):
         channels=channels,
     )
 
-    def music(_, n, first, folder, **__):
+    def music(_, n, first, folder, elastic=True):
         """Return two pieces of the training, or two that are held out."""
+        asked.append(elastic)
         numbers = few.songs + (2 if folder.name == "music" else 4)
         return Examples(**{**vars(few), "songs": numbers, "performers": numbers})
 
     monkeypatch.setattr(event_training, "cached_synthetic_split", lambda *_: (few, None))
     monkeypatch.setattr(event_training, "cached_music_examples", music)
+    return asked
+
+
+@pytest.mark.slow
+def test_an_adapter_is_continued_from_its_weights(tmp_path, few_examples):
     arguments = ["--adapter-only", "--adapter", BUNDLED, "--hours", "1e-6", "--folder", tmp_path]
     assert main([str(argument) for argument in arguments]) == 0
     (row,) = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
@@ -67,3 +74,13 @@ def test_an_adapter_is_continued_from_its_weights(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "plan.json").read_text())["adapter"] == digest_of(
         BUNDLED / "adapter_model.safetensors"
     )
+
+
+@pytest.mark.slow
+def test_parts_of_the_training_can_be_left_out(tmp_path, few_examples):
+    left_out = ["--without", "performances", "--without", "elastic", "--without", "imperfections"]
+    assert main(["--adapter-only", "--steps", "1", "--folder", str(tmp_path), *left_out]) == 0
+    (row,) = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+    assert row["step"] == 1 and "extra_loss" not in row, "faces of performers are not asked for the key"
+    assert few_examples == [False, True], "held-out pieces stay the same"
+    assert json.loads((tmp_path / "plan.json").read_text())["without"] == left_out[1::2]
