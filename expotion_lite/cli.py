@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from . import __version__, cli_help
 from .cli_help import PROGRAM
+from .cli_output import finish, known_trouble, open_closed_streams, report, say
 from .errors import ExpotionError
+from .limits import check_memory_limit
 from .musicgen.settings import Settings
 
 if TYPE_CHECKING:
     from .landmarks.extraction import Landmarks
 
 SignalHandler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
+
+
+_SETTINGS = ("seed", "guidance", "visual_guidance", "temperature", "top_k", "batch", "held_out")  # flags of these names
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,7 +40,7 @@ class Parser(argparse.ArgumentParser):
             message += '; put a prompt of several words in quotes: --prompt "slow sad piano"'
         if "required: " in message and "-o/--output" in message:
             message += "; name the file to write, for example -o out.mp4"
-        self.exit(2, f"{PROGRAM}: error: {message} (help: {self.prog} --help)\n")
+        self.exit(report(f"error: {message} (help: {self.prog} --help)", 2))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,25 +55,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GLOG_minloglevel", "2")  # hide MediaPipe's log messages
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     debug = False
+    stdout_closed = open_closed_streams()
     before = _handle_sigterm(_exit_after_sigterm)
     try:
         options = build_parser().parse_args(arguments)
         debug = options.debug
+        if stdout_closed and (options.run is run_evaluate or not getattr(options, "quiet", False)):
+            raise ExpotionError("Standard output is closed; send it to a file or a terminal.")
+        check_memory_limit()
         options.run(options)
+        finish()
     except SystemExit as stop:  # raised by argparse, also after --help
         return stop.code if isinstance(stop.code, int) else 0
     except KeyboardInterrupt:
-        return _report("stopped; no incomplete file is left.", 130)
+        return report("stopped; no incomplete file is left.", 130)
     except Exception as error:
         if debug:
             traceback.print_exc()
-        if isinstance(error, ExpotionError):
-            return _report(f"error: {error}", 2)
+        known = _with_flags(str(error)) if isinstance(error, ExpotionError) else known_trouble(error)
+        if known is not None:
+            return report(f"error: {known}", 2)
         what = f"{type(error).__name__}: {error}".strip(": ")
-        return _report(f"error: {what} (this should not happen; --debug shows where it comes from)", 1)
+        return report(f"error: {what} (this should not happen; --debug shows where it comes from)", 1)
     finally:
         _handle_sigterm(before)
     return 0
+
+
+def _with_flags(message: str) -> str:
+    """Name a setting as on the command line where a message begins with its name in Python."""
+    name, verb, rest = message.partition(" is ")
+    flags = {"n_synthetic": "--examples"} | {each: f"--{each.replace('_', '-')}" for each in _SETTINGS}
+    return f"{flags.get(name, name)}{verb}{rest}"
 
 
 def _handle_sigterm(handler: SignalHandler) -> SignalHandler:
@@ -168,12 +186,12 @@ def run_generate(options: argparse.Namespace) -> None:
     if options.quiet:
         return
     seconds = len(take.audio) / take.sample_rate
-    print(f"{options.output}: {seconds:.1f} s of music by {options.model}, seed {options.seed}")
+    say(f"{options.output}: {seconds:.1f} s of music by {options.model}, seed {options.seed}")
     if take.unknown_words:
-        print(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
+        say(f"nano does not know {', '.join(take.unknown_words)}; its words are in: {PROGRAM} generate --help")
     _print_advice(take.landmarks)
     if options.audio:
-        print(f"{options.audio}: the music alone, {take.sample_rate} Hz")
+        say(f"{options.audio}: the music alone, {take.sample_rate} Hz")
 
 
 def _print_advice(landmarks: Landmarks) -> None:
@@ -181,7 +199,7 @@ def _print_advice(landmarks: Landmarks) -> None:
     from .landmarks.advice import advice_on
 
     for line in advice_on(landmarks):
-        print(f"advice: {line}")
+        say(f"advice: {line}")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -189,9 +207,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
     from .evaluation.folder import evaluate_folder
 
     report = evaluate_folder(options.folder, options.output, progress=not options.quiet)
-    print(f"{report.words()}\n\n{report.table()}\n\nTakes that turn into a wall or freeze: {report.ill:.2f}")
+    say(f"{report.words()}\n\n{report.table()}\n\nTakes that turn into a wall or freeze: {report.ill:.2f}")
     for name, reason in report.left_out.items():
-        print(f"left out: {name}: {reason}")
+        say(f"left out: {name}: {reason}")
 
 
 def run_studio(options: argparse.Namespace) -> None:
@@ -214,6 +232,8 @@ def run_finetune(options: argparse.Namespace) -> None:
     from .training.finetuning import finetune
     from .training.loop import TrainingConfig
 
+    if not options.minutes > 0:
+        raise ExpotionError(f"--minutes is {options.minutes:g}; give a number above 0.")
     config = TrainingConfig(
         hours=options.minutes / 60,
         batch=options.batch,
@@ -236,12 +256,8 @@ def run_finetune(options: argparse.Namespace) -> None:
     if options.quiet:
         return
     for path, reason in trained.left_out.items():
-        print(f"left out: {path}: {reason}")
-    print(f"{trained.adapter}: trained on {trained.examples} examples, {trained.held_out} held out")
-    if trained.losses:
-        own, other, none = (trained.losses[name] for name in ("loss", "loss_shuffled", "loss_none"))
-        others = "another video of the same person (only one is held out)" if trained.single_performer else "another's"
-        print(f"held-out loss: {own:.3f} with the person's own video, {other:.3f} with {others}, {none:.3f} with none")
+        say(f"left out: {path}: {reason}")
+    say("\n".join(trained.words()))
 
 
 def run_controls(options: argparse.Namespace) -> None:
@@ -260,7 +276,7 @@ def run_controls(options: argparse.Namespace) -> None:
     controls.save(options.output, overwrite=options.overwrite)
     if not options.quiet:
         n_frames, n_channels = controls.values.shape
-        print(
+        say(
             f"{options.output}: {n_frames} rows at {controls.frame_rate:g} per second, {n_channels} channels; "
             f"a person was found in {controls.found.mean():.0%} of the rows"
         )
@@ -306,7 +322,7 @@ def _add_generate_options(parser: argparse.ArgumentParser) -> None:
         ("seed", "N", int, "the same seed repeats a take, another one gives other music; 0 to 4294967295"),
         ("guidance", "X", float, "how closely the music follows your words; 0 to 20, useful 1 to 6"),
         ("visual-guidance", "X", float, "how closely the music follows your movements; 0 to 20, useful 1 to 8"),
-        ("temperature", "X", float, "randomness; above 0 to 5, useful 0.7 to 1.2"),
+        ("temperature", "X", float, "randomness; 0.001 to 5, useful 0.7 to 1.2"),
         ("top-k", "N", int, "number of likely sounds to choose from at each step; 1 or more, useful 50 to 250"),
     ]:
         default = getattr(Settings, flag.replace("-", "_"))
@@ -376,9 +392,3 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     group.add_argument("--quiet", action="store_true", help="no progress bars, no summary")
     group.add_argument("--debug", action="store_true", help=cli_help.DEBUG)
-
-
-def _report(text: str, code: int) -> int:
-    """Print one line on stderr and return the exit code."""
-    print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)
-    return code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .musicgen.settings import MAX_PROMPT_WORDS
+from .limits import MAX_PROMPT_WORDS
 
 PROGRAM = "expotion-lite"
 VIDEO = "a video of a person, with or without sound: .mp4, .webm, .mov ..."

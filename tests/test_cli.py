@@ -97,9 +97,9 @@ def test_a_file_that_is_no_video_is_refused_by_name(command, name, inputs, out, 
         (["--guidance", "-1"], "guidance is -1.*0 to 20"),
         (["--guidance", "nan"], "guidance is nan"),
         (["--guidance", "loud"], "--guidance.*loud"),
-        (["--visual-guidance", "-0.5"], "visual_guidance is -0.5.*0 to 20"),
-        (["--temperature", "0"], "temperature is 0.*above 0"),
-        (["--top-k", "0"], "top_k is 0.*1 or more"),
+        (["--visual-guidance", "-0.5"], "--visual-guidance is -0.5.*0 to 20"),
+        (["--temperature", "0"], "--temperature is 0.*0.001 to 5"),
+        (["--top-k", "0"], "--top-k is 0.*1 to"),
         (["--top-k", "2.5"], "--top-k.*2.5"),
         (["--beat", "1.5"], "the beat is 1.5.*0 to 1"),
         (["--seed", "-3"], "seed is -3.*0 to 4294967295"),
@@ -176,6 +176,33 @@ def test_the_summary_names_the_files_and_what_nano_does_not_know(inputs, out, do
     text = capsys.readouterr().out
     assert "new.mp4: 2.0 s of music by nano, seed 7" in text and "music.wav" in text
     assert "nano does not know polka" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--visual-guidance", "50"], "error: --visual-guidance is 50.0; choose"),
+        (["--seed", "-1"], "error: --seed is -1; choose"),
+        (["--top-k", "0"], "error: --top-k is 0; choose"),
+    ],
+)
+def test_numbers_are_named_as_they_were_written(inputs, out, capsys, flags, words):
+    request = ["generate", inputs / "fine.mp4", "--prompt", "rock", "-o", out / "a.mp4"]
+    assert words in refused(capsys, *request, *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--minutes", "0"], "error: --minutes is 0; give"),
+        (["--batch", "0"], "error: --batch is 0; choose"),
+        (["--examples", "0"], "error: --examples is 0; choose"),
+        (["--held-out", "2"], "error: --held-out is 2.0; choose"),
+    ],
+)
+def test_numbers_of_a_training_are_named_as_they_were_written(out, capsys, flags, words):
+    assert words in refused(capsys, "finetune", "synthetic", "-o", out / "adapter", *flags)
+    assert not (out / "adapter").exists()
 
 
 def test_advice_is_given_unless_quiet(inputs, out, monkeypatch, capsys):

@@ -15,17 +15,15 @@ Every channel is a row of a table below or follows from one. To add a channel:
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError  # raised by numpy for some damaged headers
 
 import numpy as np
 
 from ..errors import ExpotionError
 from ..files import atomic_write
+from ..stored import read_npz
 from .columns import column_indices
 from .resampling import frame_times
 
@@ -300,14 +298,16 @@ class Controls:
             ExpotionError: the file does not exist, is no file of controls, or its arrays do not fit together.
         """
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-                values, channels, frame_rate, found = (arrays[k] for k in ("values", "channels", "frame_rate", "found"))
+            arrays = read_npz(path)
+            values, channels, frame_rate, found = (arrays[k] for k in ("values", "channels", "frame_rate", "found"))
         except FileNotFoundError:
             raise ExpotionError(f"There is no file {path}; make it with `expotion-lite controls`.") from None
         except KeyError as error:
-            raise ExpotionError(f"{path} is not a controls file: {error.args[0]}.") from None
-        except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error, TokenError):
-            raise ExpotionError(f"{path} is not a controls file; make one with `expotion-lite controls`.") from None
+            raise ExpotionError(f"{path} is not a controls file: {error.args[0]!r} is missing.") from None
+        except (OSError, ValueError) as error:
+            raise ExpotionError(
+                f"{path} is not a controls file ({error}); make one with `expotion-lite controls`."
+            ) from None
         if (values.dtype.kind, channels.dtype.kind, found.dtype.kind) != ("f", "U", "b") or channels.ndim != 1:
             raise ExpotionError(f"{path} is not a controls file: its arrays have the wrong types.")
         if frame_rate.shape != () or frame_rate.dtype.kind not in "fiu":

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tokenize import TokenError  # raised by numpy for some damaged headers
+from typing import TypeVar
 
 import numpy as np
 
 from ..controls.columns import column_indices
-from ..errors import ExpotionError
+from ..errors import ExpotionError, printable
 from ..files import atomic_write
+from ..stored import read_npz
+
+Cached = TypeVar("Cached")
 
 _N_DRAWS = 300  # random splits that `split` compares
 _LEAST_TRAINING_SHARE = 0.4  # of all examples; `split` avoids training on less
@@ -120,17 +123,56 @@ class Examples:
             ExpotionError: it is no file of examples.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(
-                    codes=file["codes"],
-                    controls=file["controls"].astype(np.float32),
-                    captions=tuple(file["captions"].tolist()),
-                    songs=file["songs"],
-                    performers=file["performers"],
-                    channels=tuple(file["channels"].tolist()),
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TokenError) as error:
+            arrays = read_npz(path)
+            examples = cls(
+                codes=arrays["codes"],
+                controls=arrays["controls"].astype(np.float32),
+                captions=tuple(arrays["captions"].tolist()),
+                songs=arrays["songs"],
+                performers=arrays["performers"],
+                channels=tuple(arrays["channels"].tolist()),
+            )
+            examples.check()
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ExpotionError(f"{path} is not a file of examples ({error}); create it again.") from error
+        return examples
+
+    def check(self) -> None:
+        """Check that all parts fit together.
+
+        Raises:
+            ValueError: they do not; the message says which.
+        """
+        shapes = {"codes": self.codes.ndim == 3, "controls": self.controls.ndim == 3}
+        n, n_frames = len(self.codes), self.codes.shape[-1]
+        shapes["controls"] &= self.controls.shape == (n, n_frames, len(self.channels))
+        shapes["controls"] &= bool(np.isfinite(self.controls).all())
+        shapes["codes"] &= self.codes.dtype.kind == "i"
+        shapes["captions"] = len(self.captions) == n and all(isinstance(text, str) for text in self.captions)
+        shapes["channels"] = all(isinstance(name, str) for name in self.channels)
+        for name, numbers in (("songs", self.songs), ("performers", self.performers)):
+            shapes[name] = numbers.shape == (n,) and numbers.dtype.kind == "i"
+        if wrong := [name for name, fits in shapes.items() if not fits]:
+            raise ValueError(f"its {wrong[0]} have the wrong form")
+
+
+def load_cached(path: Path, load: Callable[[], Cached]) -> Cached | None:
+    """Load a file of a cache. One that is damaged is named on stderr, and computed anew by the caller.
+
+    Args:
+        path: the file.
+        load: reads and checks it.
+
+    Returns:
+        What `load` returns; None if there is no such file, or if it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return load()
+    except (OSError, ValueError, KeyError) as error:
+        print(f"{printable(path)} is damaged and is computed anew ({printable(error)})", file=sys.stderr)
+        return None
 
 
 def split(examples: Examples, held_out: float = 0.2, seed: int = 0) -> tuple[Examples, Examples]:

@@ -9,8 +9,6 @@ were trained on; use `data.split` instead.
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import re
 import tempfile
@@ -21,6 +19,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..errors import ExpotionError, Unreachable
 from ..files import digest_of
+from ..limits import MAX_TABLE_BYTES
+from ..stored import parse_json, read_text
+from .captions import rows_of
 from .recordings import Recording, examples_of
 
 if TYPE_CHECKING:
@@ -217,12 +218,12 @@ def captions_in(path: Path) -> dict[str, str]:
         ExpotionError: the file is neither.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, MAX_TABLE_BYTES)
         rows: list[tuple[str, object]]
         if path.suffix == ".csv":
-            rows = [(row[0], row[1]) for row in csv.reader(text.splitlines()) if len(row) > 1]
+            rows = [(row[0], row[1]) for _, row in rows_of(text, path) if len(row) > 1]
         else:
-            table = json.loads(text)
+            table = parse_json(text)
             rows = list(table.items()) if isinstance(table, dict) else [_name_and_caption(row) for row in table]
         captions = {_clip_in(str(name)): caption for name, caption in rows}
     except (OSError, ValueError, TypeError, AttributeError, KeyError, StopIteration) as error:

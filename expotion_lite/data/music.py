@@ -17,7 +17,7 @@ from ..musicgen.codes import CODES_VERSION
 from ..synthetic import band
 from ..synthetic.band import BAND_VERSION
 from ..synthetic.elastic import place_on_events, wander
-from .examples import Examples
+from .examples import Examples, load_cached
 
 if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
@@ -106,7 +106,9 @@ def cached_music_examples(
         size = min(part, n - first)
         key = hashlib.sha256(repr([*depends_on, first_song + first, size]).encode()).hexdigest()
         path = folder / f"{first:06}-{key[:12]}.npz"
-        if not path.exists():
+        cached = load_cached(path, lambda path=path: Examples.load(path))  # type: ignore[misc]
+        if cached is None:
             music_examples(musicgen, size, first_song + first, elastic=elastic).save(path)
-        parts.append(Examples.load(path))
+            cached = Examples.load(path)
+        parts.append(cached)
     return Examples.join(parts)

@@ -8,13 +8,12 @@
 The table is optional, and so are its columns except `file`. Performers whom it does not name are named after the folder
 of their video. Recordings are of the same song if their sounds are identical. If the table has no column `song`, videos
 with the same file name are of one song, too: both `waltz.webm` above, from two microphones. Controls and codes are
-cached in `recordings/.expotion-lite`, and computed anew when anything that they depend on changes. No other file is
-written, and no data leaves the folder.
+cached in `recordings/.expotion-lite`, which only its owner can read, and computed anew when anything that they depend
+on changes. No other file is written, and no data leaves the folder.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -26,24 +25,26 @@ import numpy as np
 
 from ..controls.extraction import CONTROLS_VERSION
 from ..errors import ExpotionError, Unreachable
-from ..files import atomic_write, digest_of
+from ..files import atomic_write, digest_of, private_folder
 from ..landmarks.extraction import LANDMARKS_VERSION
 from ..musicgen.codes import CODES_VERSION
+from ..stored import read_npz
 from ..video.reading import READING_VERSION
-from .examples import Examples
+from .captions import COLUMNS as COLUMNS
+from .captions import TABLE, read_table
+from .examples import Examples, load_cached
 
 if TYPE_CHECKING:
     from ..controls.channels import Controls
     from ..musicgen.loading import MusicGen
 
-TABLE, CACHE_FOLDER = "captions.csv", ".expotion-lite"
+CACHE_FOLDER = ".expotion-lite"
 VIDEOS = (
     *(".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".3gp"),
     *(".mts", ".m2ts", ".ts", ".mpg", ".wmv", ".flv", ".ogv"),
 )
 SHORTEST_S = 2.0  # seconds; a recording is left out if it is shorter, and so is the last window of a longer one
 SILENCE = 1e-3  # peak of the sound; a track that stays below holds no music
-COLUMNS = ("file", "caption", "performer", "song")
 _CONTROLS_VERSION = f"v{READING_VERSION}.{LANDMARKS_VERSION}.{CONTROLS_VERSION}"
 _CODES_VERSION = f"v{READING_VERSION}.{CODES_VERSION}"
 
@@ -102,7 +103,7 @@ class RecordedFolder:
         """
         self.folder = Path(folder)
         self.left_out: dict[Path, str] = {}
-        if not self.folder.is_dir():
+        if not os.path.isdir(folder):
             raise ExpotionError(f"There is no folder {folder}; name one with recordings of people.")
         paths = find_videos(self.folder)
         if not paths:
@@ -190,6 +191,7 @@ def examples_of(
 
     from ..musicgen.codes import digest_of_codec
 
+    private_folder(cache)
     codec = digest_of_codec(musicgen)
     computed: list[tuple[Recording, _Computed]] = []
     left_out: dict[Path, str] = {}
@@ -213,8 +215,8 @@ def examples_of(
             codes=codes,
             controls=controls,
             captions=(recording.caption,),
-            songs=_number_of(song),
-            performers=_number_of(f"performer {recording.performer}"),
+            songs=np.array([_number_of(song)]),
+            performers=np.array([number_of_performer(recording.performer)]),
             channels=each.controls.channels,
         )
         for (recording, each), song in zip(computed, songs, strict=True)
@@ -236,8 +238,8 @@ def _controls_of(
     from ..video.reading import check_video
 
     path = cache / f"controls-{content}-{_CONTROLS_VERSION}-{musicgen.frame_rate:g}.npz"
-    if path.exists():
-        return Controls.load(path)
+    if (cached := load_cached(path, lambda: _checked_controls(Controls.load(path), musicgen))) is not None:
+        return cached
     video = check_video(fetch(recording))
     if not video.info.has_audio:
         raise ExpotionError("it has no sound, so there is no music to learn; record the music with it.")
@@ -245,6 +247,25 @@ def _controls_of(
     controls = extract_controls(landmarks, frame_rate=musicgen.frame_rate, duration_s=video.info.duration_s)
     controls.save(path, overwrite=True)
     return controls
+
+
+def _checked_controls(controls: Controls, musicgen: MusicGen) -> Controls:
+    """Return controls from the cache if they are those that would be extracted."""
+    from ..controls.extraction import CHANNELS
+
+    if controls.channels != CHANNELS or controls.frame_rate != musicgen.frame_rate or not len(controls.values):
+        raise ExpotionError("it holds other controls.")
+    return controls
+
+
+def _checked_codes(arrays: dict[str, np.ndarray], musicgen: MusicGen) -> tuple[np.ndarray, str]:
+    """Return codes (K, T) int16 and the name of the sound from the arrays in the cache."""
+    codes, sound = arrays["codes"], arrays["sound"]
+    if codes.dtype != np.int16 or codes.ndim != 2 or len(codes) != musicgen.n_codebooks or sound.dtype.kind != "U":
+        raise ValueError("it holds other codes")
+    if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < musicgen.pad:
+        raise ValueError("it holds codes that the model does not have")
+    return codes, str(sound)
 
 
 def _codes_of(
@@ -261,11 +282,10 @@ def _codes_of(
     from ..video.reading import read_audio
 
     path = cache / f"codes-{content}-{_CODES_VERSION}-{codec}.npz"
-    if path.exists():
-        with np.load(path, allow_pickle=False) as file:
-            return file["codes"], str(file["sound"])
+    if (cached := load_cached(path, lambda: _checked_codes(read_npz(path), musicgen))) is not None:
+        return cached
     audio = read_audio(fetch(recording), musicgen.sample_rate)
-    if not np.abs(audio).max() > SILENCE:
+    if not np.abs(audio).max(initial=0.0) > SILENCE:
         raise ExpotionError("its sound is silent, so there is no music to learn; record the music with it.")
     codes = encode(musicgen, torch.from_numpy(audio)[None])[0].cpu().numpy().astype(np.int16)
     sound = f"sound {hashlib.sha256(audio.tobytes()).hexdigest()[:16]}"
@@ -295,42 +315,6 @@ def songs_of(names: Sequence[tuple[str, ...]]) -> list[str]:
     return [song_by_name[first] for first, *_ in names]
 
 
-def read_table(folder: Path) -> dict[Path, dict[str, str]]:
-    """Read the table of a folder of recordings, `captions.csv`.
-
-    Args:
-        folder: of the table.
-
-    Returns:
-        Path of the video -> column -> value; empty if there is no table.
-
-    Raises:
-        ExpotionError: the table cannot be read, or its columns or rows have the wrong form.
-    """
-    path = folder / TABLE
-    if not path.exists():
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # some spreadsheets begin with a byte order mark
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExpotionError(f"{path} cannot be read ({error}); save it as CSV in UTF-8.") from error
-    header = text.partition("\n")[0]
-    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
-    columns = [name.strip().lower() for name in rows.fieldnames or []]
-    if "file" not in columns or set(columns) - set(COLUMNS):
-        raise ExpotionError(f"{path} has the columns {', '.join(columns) or 'none'}; it needs {', '.join(COLUMNS)}.")
-    table: dict[Path, dict[str, str]] = {}
-    for line, row in enumerate(rows, 2):
-        if None in row:  # the csv module's key for values beyond the last column
-            raise ExpotionError(f"Line {line} of {path} has too many columns; put captions with commas in quotes.")
-        values = {name.strip().lower(): (value or "").strip() for name, value in row.items()}
-        file = folder / values["file"]
-        if file in table:
-            raise ExpotionError(f"{path} names {values['file']} twice; keep one of its lines.")
-        table[file] = values
-    return table
-
-
 def _windows(codes: np.ndarray, controls: Controls, musicgen: MusicGen) -> list[tuple[np.ndarray, np.ndarray]]:
     """Cut codes (K, T) and controls into pairs of (1, K, window) and (1, window, C).
 
@@ -353,6 +337,11 @@ def _windows(codes: np.ndarray, controls: Controls, musicgen: MusicGen) -> list[
     return windows
 
 
-def _number_of(name: str) -> np.ndarray:
-    """Return a number (1,) int64 that identifies a name, the same on every machine."""
-    return np.array([int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])], np.int64)
+def number_of_performer(name: str) -> int:
+    """Return the number by which examples know a performer."""
+    return _number_of(f"performer {name}")
+
+
+def _number_of(name: str) -> int:
+    """Return a number that identifies a name, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])

@@ -97,11 +97,11 @@ def evaluate_folder(
     Raises:
         ExpotionError: there is no such folder, or fewer than two people can be compared.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ExpotionError(f"There is no folder {folder}; name one with videos and the music made for them.")
     if output is not None:
         check_writable(Path(output) / "following.json", overwrite=True)
+    folder = Path(folder)
     speeds, sounds, people, names, left_out = [], [], [], [], {}
     for path in find_videos(folder):
         name = str(path.relative_to(folder))

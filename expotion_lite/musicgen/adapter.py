@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -16,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..errors import ExpotionError
+from ..errors import ExpotionError, short_repr
 from ..files import copy_files
+from ..stored import read_json
+from .checking import check_finite, check_folder, damaged
 
 if TYPE_CHECKING:
     from .loading import MusicGen
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 BUNDLED = Path(__file__).parents[1] / "assets" / "adapter"
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 DESCRIPTION = "visual_adapter.json"
+_MOST = {"width": 65_536, "hidden": 65_536, "kernel": 1_001, "rank": 4_096, "alpha": 65_536}
+_MOST_CHANNELS = 1_000
+_PROBED = 8  # weights of the model
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,9 @@ class AdapterConfig:
         alpha: LoRA's update is scaled by alpha / rank.
         probe: weights that identify the model it was trained for, see `probe_of`; empty in older adapters.
 
+    Raises:
+        ExpotionError: a value is of the wrong type or outside its range.
+
     Notebook: notebooks/06_lora_finetuning
     """
 
@@ -50,6 +60,22 @@ class AdapterConfig:
     rank: int = 16
     alpha: int = 16
     probe: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ExpotionError(f"{name} is {short_repr(value)}; choose a whole number, 1 to {most}.")
+        if self.kernel % 2 == 0:
+            raise ExpotionError(f"kernel is {self.kernel}; choose an odd number, which has a middle.")
+        if not self.channels or len(set(self.channels)) < len(self.channels) or len(self.channels) > _MOST_CHANNELS:
+            raise ExpotionError(f"There are {len(self.channels)} channels; name 1 to {_MOST_CHANNELS}, each once.")
+        if not all(isinstance(name, str) and 0 < len(name) <= 100 for name in self.channels):
+            raise ExpotionError("A channel has no name, or a very long one; name channels as in `controls`.")
+        finite = (type(x) in (int, float) and math.isfinite(x) for x in self.probe)
+        if len(self.probe) not in (0, _PROBED) or not all(finite):
+            raise ExpotionError(f"probe is {short_repr(self.probe)}; give {_PROBED} finite numbers, or none.")
 
 
 class VisualAdapter(nn.Module):
@@ -142,7 +168,7 @@ def probe_of(musicgen: MusicGen) -> tuple[float, ...]:
     Args:
         musicgen: the model, with or without an adapter.
     """
-    return tuple(round(float(x), 6) for x in musicgen.model.decoder.lm_heads[0].weight.detach().flatten()[:8])
+    return tuple(round(float(x), 6) for x in musicgen.model.decoder.lm_heads[0].weight.detach().flatten()[:_PROBED])
 
 
 def _inner_decoder(model: Any) -> Any:
@@ -246,6 +272,8 @@ def save_adapter(peft_model: Any, config: AdapterConfig, folder: str | os.PathLi
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for abandoned in folder.glob(".saving-*"):  # by a run that was killed
+        shutil.rmtree(abandoned, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as place:
         peft_model.save_pretrained(place, save_embedding_layers=False)  # "auto" would look the base model up on the hub
         (Path(place) / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
@@ -265,12 +293,19 @@ def read_config(folder: str | os.PathLike[str]) -> AdapterConfig:
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
         raise ExpotionError(f"{folder} holds no adapter ({DESCRIPTION} is missing); give a folder that training wrote.")
+    check_folder(Path(folder), "adapter")
     try:
-        values = json.loads(path.read_text())
-        channels, probe = tuple(map(str, values.pop("channels"))), tuple(map(float, values.pop("probe", ())))
-        return AdapterConfig(channels=channels, probe=probe, **{name: int(value) for name, value in values.items()})
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ExpotionError(f"{path} is damaged ({error}); copy or train the adapter again.") from error
+        values = read_json(path)
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+        channels, probe = values.pop("channels"), values.pop("probe", [])
+        if unknown := sorted(values.keys() - _MOST.keys()):
+            raise ValueError(f"it has an unknown field {short_repr(unknown[0])}")
+        if not isinstance(channels, list) or not isinstance(probe, list):
+            raise ValueError("channels and probe must be lists")
+        return AdapterConfig(channels=tuple(channels), probe=tuple(probe), **values)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise damaged(path, error, "adapter") from error
 
 
 def load_adapter(musicgen: MusicGen, folder: str | os.PathLike[str]) -> tuple[Any, AdapterConfig]:
@@ -288,8 +323,12 @@ def load_adapter(musicgen: MusicGen, folder: str | os.PathLike[str]) -> tuple[An
     """
     config = read_config(folder)
     tensors = _read_weights(folder)
+    described = config.kernel * config.hidden * (config.hidden + len(config.channels))
+    ranks = {tensor.shape[0] for name, tensor in tensors.items() if "lora_A" in name and tensor.ndim}
+    if described > sum(map(torch.numel, tensors.values())) or ranks != {config.rank}:
+        raise damaged(folder, f"its weights are not those that {DESCRIPTION} describes", "adapter")
     if config.width == musicgen.model.decoder.config.hidden_size and config.probe:
-        difference = max(abs(a - b) for a, b in zip(config.probe, probe_of(musicgen), strict=False))
+        difference = max(abs(a - b) for a, b in zip(config.probe, probe_of(musicgen), strict=True))
         if difference > 0.01 * max(map(abs, config.probe)):
             raise ExpotionError(
                 f"The adapter in {folder} was trained for another model than {musicgen.name}, although of the same "
@@ -323,8 +362,11 @@ def _read_weights(folder: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
         raise ExpotionError(f"{folder} holds no adapter_model.safetensors; copy or train the adapter again.")
     try:
         weights: dict[str, torch.Tensor] = load_file(path)
-    except SafetensorError as error:
-        raise ExpotionError(f"{path} is damaged ({error}); copy or train the adapter again.") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise damaged(path, error, "adapter") from error
+    if integers := [name for name, tensor in weights.items() if not tensor.is_floating_point()]:
+        raise damaged(path, f"{integers[0]} holds no real numbers", "adapter")
+    check_finite(weights.items(), path, "adapter")
     return weights
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import reprlib
 from collections.abc import Iterator
@@ -11,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ExpotionError
+from ..errors import ExpotionError, short_repr
+from ..stored import read_json
+from .checking import check_folder, check_loaded, check_model_config, damaged
 
 if TYPE_CHECKING:
     import torch
 
 NANO = Path(__file__).parents[1] / "assets" / "nano"
+DEVICES = ("cpu", "cuda", "mps", "xpu")
 HUB_NAMES = ("facebook/musicgen-small", "facebook/musicgen-medium", "facebook/musicgen-large")
 
 
@@ -80,8 +82,8 @@ def model_folder(model: str | os.PathLike[str]) -> str:
     if isinstance(model, (str, os.PathLike)) and os.fspath(model):
         if str(model) == "nano":
             return str(NANO)
-        path = Path(model).expanduser()
-        if path.is_dir():
+        path = Path(os.path.expanduser(model))
+        if os.path.isdir(path):
             _check_folder(path)
             return str(path)
         if str(model) in HUB_NAMES:
@@ -95,15 +97,16 @@ def _check_folder(path: Path) -> None:
     """Refuse a folder that does not hold a MusicGen for mono audio."""
     if not (path / "config.json").is_file():
         raise ExpotionError(f"{path} holds no config.json; give the folder that save_pretrained wrote.")
-    try:
-        config = json.loads((path / "config.json").read_text())
-        kind, channels = config.get("model_type"), config.get("decoder", {}).get("audio_channels", 1)
-    except (ValueError, AttributeError) as error:
-        raise ExpotionError(f"{path}/config.json is damaged ({error}); copy or download the model again.") from error
+    check_folder(path)
+    config = read_json(path / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("decoder", {}), dict):
+        raise damaged(path / "config.json", "it is not the configuration of a MusicGen")
+    kind, channels = config.get("model_type"), config.get("decoder", {}).get("audio_channels", 1)
     if channels != 1:
         raise ExpotionError(f"{path} holds a stereo MusicGen; this library runs the mono ones.")
     if kind != "musicgen":
         raise ExpotionError(f"{path} holds a model of type {kind!r}; this library runs MusicGen (not the melody one).")
+    check_model_config(config, path)
 
 
 def load(model: str | os.PathLike[str] = "nano", *, device: str = "auto", dtype: str | None = None) -> MusicGen:
@@ -117,6 +120,7 @@ def load(model: str | os.PathLike[str] = "nano", *, device: str = "auto", dtype:
 
     Raises:
         ExpotionError: there is no such model, device or dtype, or the weights are damaged or cannot be downloaded.
+            Nothing in a model's folder is run.
 
     Example:
         >>> load("nano").frame_rate
@@ -125,26 +129,34 @@ def load(model: str | os.PathLike[str] = "nano", *, device: str = "auto", dtype:
     Notebook: notebooks/04_inside_musicgen
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoProcessor, MusicgenForConditionalGeneration
 
     folder = model_folder(model)
     if dtype not in (None, "float32", "bfloat16", "float16"):
-        raise ExpotionError(f"There is no dtype {dtype!r} here; choose float32, bfloat16 or float16.")
+        raise ExpotionError(f"There is no dtype {short_repr(dtype)} here; choose float32, bfloat16 or float16.")
     place = device_named(device)
     files = ("tokenizer.json", "spiece.model")  # without either, transformers makes a tokenizer without a vocabulary
     if Path(folder).is_dir() and not any((Path(folder) / file).is_file() for file in files):
         raise ExpotionError(f"{folder} holds no {' or '.join(files)}; copy or download the model again.")
     try:
         with quiet():
-            network = MusicgenForConditionalGeneration.from_pretrained(
-                folder, dtype=getattr(torch, dtype or _dtype_for(place))
+            network, report = MusicgenForConditionalGeneration.from_pretrained(
+                folder,
+                dtype=getattr(torch, dtype or _dtype_for(place)),
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
-            processor = AutoProcessor.from_pretrained(folder)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ExpotionError(
-            f"Cannot load {model}: {str(error).splitlines()[0]} Download it once while online, or use nano."
-        ) from error
+            processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # of many kinds: tokenizers, for one, raises plain exceptions
+        if Path(folder).is_dir():
+            raise damaged(folder, error) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ExpotionError(f"Cannot load {model}: {reason} Download it once while online, or use nano.") from error
+    check_loaded(network, report["missing_keys"], folder)
+    words = network.get_input_embeddings().num_embeddings
+    if not 0 < len(processor.tokenizer) <= words:
+        raise damaged(folder, f"its tokenizer has {len(processor.tokenizer)} words and its text encoder {words}")
     activation = network.decoder.config.activation_function
     if activation != "gelu":
         raise ExpotionError(f"Cannot load {model}: activation {activation!r}, not gelu.")
@@ -180,9 +192,12 @@ def device_named(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ExpotionError(f"No device {name!r} here ({str(error).splitlines()[0]}); use cpu or auto.") from error
+        place = torch.device(name)
+        if place.type in DEVICES and float(torch.zeros(1, device=place) + 1) == 1:
+            return torch.zeros(1, device=place).device
+    except (RuntimeError, AssertionError, TypeError):  # torch's words list all kinds of devices that there are
+        pass
+    raise ExpotionError(f"There is no device {short_repr(name)} on this computer; use cpu or auto.")
 
 
 @contextmanager

@@ -7,15 +7,15 @@ import math
 import operator
 import os
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from ..errors import ExpotionError, short_repr
+from ..limits import MAX_FIELD_CHARACTERS, MAX_PROMPT_WORDS
+from ..stored import parse_json
 
 MAX_GUIDANCE = 20.0
-MAX_TEMPERATURE = 5.0
-MAX_PROMPT_WORDS = 200
-MAX_PROMPT_CHARACTERS = 2000
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 5.0  # logits divided by less are no numbers any more
+MAX_TOP_K = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,10 @@ class Settings:
         seed: seed of the random draws, 0 to 2**32 - 1. Another seed gives other music for the same request.
         guidance: weight of the text prompt, 0 to 20. 0 ignores the prompt, 1 samples from the model as trained.
         visual_guidance: weight of the video, 0 to 20. 0 ignores the video, 1 samples from the model as trained.
-        temperature: divisor of the logits, above 0 and up to 5. Below 1 the music is more predictable and repeats
+        temperature: divisor of the logits, 0.001 to 5. Below 1 the music is more predictable and repeats
             more, above 1 it is more random.
-        top_k: number of the likeliest codes to draw from at each step, 1 or more. 1 always takes the likeliest.
+        top_k: number of the likeliest codes to draw from at each step, 1 to a million. 1 always takes the
+            likeliest.
 
     Raises:
         ExpotionError: a value is not a number or outside its range.
@@ -57,8 +58,8 @@ class Settings:
             "seed": _whole("seed", self.seed, 0, 2**32 - 1),
             "guidance": _number("guidance", self.guidance, 0.0, MAX_GUIDANCE),
             "visual_guidance": _number("visual_guidance", self.visual_guidance, 0.0, MAX_GUIDANCE),
-            "temperature": _number("temperature", self.temperature, 0.0, MAX_TEMPERATURE, above=True),
-            "top_k": _whole("top_k", self.top_k, 1, None),
+            "temperature": _number("temperature", self.temperature, MIN_TEMPERATURE, MAX_TEMPERATURE),
+            "top_k": _whole("top_k", self.top_k, 1, MAX_TOP_K),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -78,8 +79,8 @@ class Settings:
             ExpotionError: the text is not a JSON object, or has an unknown name or a value outside its range.
         """
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
+            values = parse_json(text)
+        except (ValueError, TypeError) as error:
             raise ExpotionError(
                 f"These settings are not JSON ({error}); write settings with Settings.to_json()."
             ) from error
@@ -87,7 +88,7 @@ class Settings:
         if not isinstance(values, dict):
             raise ExpotionError(f"Settings are a JSON object with any of {', '.join(known)}; got {short_repr(values)}.")
         if unknown := sorted(values.keys() - set(known)):
-            raise ExpotionError(f"Unknown setting {unknown[0]!r}; the settings are {', '.join(known)}.")
+            raise ExpotionError(f"Unknown setting {short_repr(unknown[0])}; the settings are {', '.join(known)}.")
         return cls(**values)
 
 
@@ -101,7 +102,7 @@ def check_prompt(prompt: str) -> str:
         prompt: description of the music, typically one to three sentences.
 
     Raises:
-        ExpotionError: the prompt is not a string, is empty, or has over 200 words or 2,000 characters.
+        ExpotionError: the prompt is not a string, is empty, is not UTF-8, or has over 200 words or 2,000 characters.
 
     Example:
         >>> check_prompt("  slow piano,\n soft strings ")
@@ -109,14 +110,16 @@ def check_prompt(prompt: str) -> str:
     """
     if not isinstance(prompt, str):
         raise ExpotionError(f"The prompt is {short_repr(prompt)}; give a text such as 'slow piano with soft strings'.")
+    if any("\ud800" <= letter <= "\udfff" for letter in prompt):  # Python's stand-ins for bytes that are not UTF-8
+        raise ExpotionError("The prompt holds bytes that are not UTF-8; type it anew, or set the terminal to UTF-8.")
     words = "".join(letter if letter.isprintable() else " " for letter in prompt).split()
     text = " ".join(words)
     if not text:
         raise ExpotionError("The prompt is empty; describe the music, for example 'slow piano with soft strings'.")
-    if len(words) > MAX_PROMPT_WORDS or len(text) > MAX_PROMPT_CHARACTERS:
+    if len(words) > MAX_PROMPT_WORDS or len(text) > MAX_FIELD_CHARACTERS:
         raise ExpotionError(
             f"The prompt has {len(words):,} words and {len(text):,} characters; use at most "
-            f"{MAX_PROMPT_WORDS} words and {MAX_PROMPT_CHARACTERS:,} characters (one to three sentences work best)."
+            f"{MAX_PROMPT_WORDS} words and {MAX_FIELD_CHARACTERS:,} characters (one to three sentences work best)."
         )
     return text
 
@@ -129,29 +132,27 @@ def check_adapter(adapter: str | os.PathLike[str] | None) -> None:
     """
     if adapter is None or adapter == "bundled":
         return
-    if not isinstance(adapter, (str, os.PathLike)) or not Path(adapter).is_dir():
+    if not isinstance(adapter, (str, os.PathLike)) or not os.path.isdir(adapter):
         raise ExpotionError(f"No adapter folder {short_repr(adapter)}; name the folder that fine-tuning wrote.")
 
 
-def _number(name: str, value: Any, low: float, high: float, *, above: bool = False) -> float:
-    """Return `value` as a float from `low` to `high`, or refuse it. `above` excludes `low` itself."""
-    allowed = f"{'above ' if above else ''}{low:g} to {high:g}"
+def _number(name: str, value: Any, low: float, high: float) -> float:
+    """Return `value` as a float from `low` to `high`, or refuse it."""
     try:
         number = float("nan") if isinstance(value, (bool, str)) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not (low <= number <= high) or (above and number == low):
-        raise ExpotionError(f"{name} is {short_repr(value)}; choose a number, {allowed}.")
+    if not low <= number <= high:
+        raise ExpotionError(f"{name} is {short_repr(value)}; choose a number, {low:g} to {high:g}.")
     return number
 
 
-def _whole(name: str, value: Any, low: int, high: int | None) -> int:
-    """Return `value` as an int from `low` to `high` (None: no upper limit), or refuse it."""
-    allowed = f"{low} or more" if high is None else f"{low} to {high}"
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    """Return `value` as an int from `low` to `high`, or refuse it."""
     try:
         number = low - 1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = low - 1
-    if number < low or (high is not None and number > high):
-        raise ExpotionError(f"{name} is {short_repr(value)}; choose a whole number, {allowed}.")
+    if not low <= number <= high:
+        raise ExpotionError(f"{name} is {short_repr(value)}; choose a whole number, {low} to {high}.")
     return number

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import ExpotionError
+from ..errors import ExpotionError, printable
 from ..files import atomic_write
+from ..limits import MAX_LOG_BYTES
+from ..stored import parse_json, read_json, read_text
 
 if TYPE_CHECKING:
     import torch
@@ -49,17 +52,24 @@ def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: OptimizerSta
     """Restore what `save_checkpoint` wrote, in place, and return its `state`.
 
     Raises:
-        ExpotionError: the checkpoint belongs to another model.
+        ExpotionError: the checkpoint is damaged, or belongs to another model.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
+    parameters = dict(module.named_parameters())
     weights: dict[str, torch.Tensor] = {}
     moments: dict[str, torch.Tensor] = {}
-    with safe_open(path, "pt") as file:
-        state = json.loads(file.metadata()["state"])
-        for key in file.keys():  # noqa: SIM118 - safe_open is no dict
-            kind, name = key.split("/", 1)
-            (weights if kind == "weight" else moments)[name] = file.get_tensor(key)
+    try:
+        with safe_open(path, "pt") as file:
+            state = parse_json((file.metadata() or {})["state"])
+            for key in file.keys():  # noqa: SIM118 - safe_open is no dict
+                kind, name = key.split("/", 1)
+                (weights if kind == "weight" else moments)[name] = file.get_tensor(key)
+        _check_state(state, weights, moments, parameters)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise ExpotionError(
+            f"{path} is damaged ({str(error).splitlines()[0]}); remove it to start this training anew."
+        ) from error
     names = [name for name, p in module.named_parameters() if p.requires_grad]
     if set(weights) != set(_trained_state(module, names)):
         raise ExpotionError(f"{path} belongs to another model; train in another folder, or remove it to start anew.")
@@ -67,12 +77,34 @@ def load_checkpoint(path: Path, module: torch.nn.Module, optimizer: OptimizerSta
         module.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise ExpotionError(f"{path} belongs to a model of another size; train in another folder.") from error
-    parameters, fused = dict(module.named_parameters()), optimizer.defaults.get("fused")
+    fused = optimizer.defaults.get("fused")
     for key, value in moments.items():
         kind, name = key.split("/", 1)
+        if name not in parameters:
+            raise ExpotionError(f"{path} belongs to another model; train in another folder, or remove it.")
         stays_on_cpu = kind == "step" and not fused  # only a fused optimizer counts its steps on the device
         optimizer.state[parameters[name]][kind] = value if stays_on_cpu else value.to(parameters[name].device)
     return state
+
+
+def _check_state(
+    state: Any,
+    weights: dict[str, torch.Tensor],
+    moments: dict[str, torch.Tensor],
+    parameters: dict[str, torch.nn.Parameter],
+) -> None:
+    """Raise ValueError if the content of a checkpoint cannot be what `save_checkpoint` wrote."""
+    if not isinstance(state, dict) or type(state["step"]) is not int or state["step"] < 0:
+        raise ValueError("its step is no number")
+    if type(state["seconds"]) not in (int, float) or not 0 <= state["seconds"] < math.inf:
+        raise ValueError("its training time is no number")
+    for name, value in [*weights.items(), *moments.items()]:
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"{name} holds values that are NaN or infinite")
+    for key, value in moments.items():
+        kind, name = key.split("/", 1)
+        if name in parameters and kind != "step" and value.shape != parameters[name].shape:
+            raise ValueError(f"{key} has another shape than its weights")
 
 
 def cosine(progress: float, warmup: float = 0.02, floor: float = 0.02) -> float:
@@ -130,8 +162,6 @@ def train_for(
     from tqdm.auto import tqdm
 
     checkpoint, log = folder / f"{name}.safetensors", folder / "log.jsonl"
-    for unfinished in folder.glob(f".{name}-*.safetensors"):  # left by a kill while a checkpoint was being written
-        unfinished.unlink()
     steps, seconds = 0, 0.0
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, module, optimizer)
@@ -204,18 +234,44 @@ class _Averages:
         return means
 
 
-def _drop_lost_lines(log: Path, stage: str, step: int) -> None:
-    """Remove the log's lines of steps that a kill lost and that will be taken again, and a line that it cut off."""
-    kept = []
-    for line in log.read_text().splitlines() if log.exists() else []:
+def read_log(log: Path) -> list[dict[str, Any]]:
+    """Read the lines of a training's log; empty if there is none.
+
+    A last line that a kill has cut off is left out: its step is taken again. Other damaged lines are named on stderr.
+
+    Args:
+        log: the `log.jsonl`.
+
+    Raises:
+        ExpotionError: it is too large, or is no text.
+    """
+    try:
+        lines = read_text(log, MAX_LOG_BYTES).splitlines() if log.exists() else []
+    except (OSError, ValueError) as error:
+        raise ExpotionError(f"{log} is damaged ({error}); remove it, or start anew with --overwrite.") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if row["stage"] != stage or row["step"] <= step:
-            kept.append(line + "\n")
+            row = parse_json(line)
+            measured = [value for name, value in row.items() if name.startswith("held_out_")]
+            if (
+                type(row["stage"]) is not str
+                or type(row["step"]) is not int
+                or not set(map(type, measured)) <= {int, float}
+            ):
+                raise TypeError
+            rows.append(row)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            if number < len(lines):
+                print(f"Line {number} of {printable(log)} is damaged, and left out.", file=sys.stderr)
+    return rows
+
+
+def _drop_lost_lines(log: Path, stage: str, step: int) -> None:
+    """Remove the log's lines of steps that a kill lost and that will be taken again, and damaged lines."""
+    kept = [row for row in read_log(log) if row["stage"] != stage or row["step"] <= step]
     with atomic_write(log, overwrite=True) as temporary:
-        temporary.write_text("".join(kept))
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
 
 def keep_plan(folder: Path, plan: dict[str, Any], *, resume: bool) -> None:
@@ -227,7 +283,10 @@ def keep_plan(folder: Path, plan: dict[str, Any], *, resume: bool) -> None:
     Raises:
         ExpotionError: the folder was begun and `resume` is false, or it was begun with other settings.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExpotionError(f"Cannot write into {folder} ({error.strerror}); choose another folder.") from error
     path = folder / "plan.json"
     if not path.exists():
         with atomic_write(path) as temporary:
@@ -235,7 +294,15 @@ def keep_plan(folder: Path, plan: dict[str, Any], *, resume: bool) -> None:
         return
     if not resume:
         raise ExpotionError(f"{folder} holds a training already; go on with it (--resume), or name another folder.")
-    begun = json.loads(path.read_text())
+    try:
+        begun = read_json(path)
+        if not isinstance(begun, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError) as error:
+        raise ExpotionError(
+            f"{path} is damaged ({error}), so the training cannot go on; start anew (--overwrite), or name another "
+            "folder."
+        ) from error
     changed = [name for name in sorted(begun.keys() | plan.keys()) if begun.get(name) != plan.get(name)]
     if changed:
         was, now = (", ".join(f"{name} {of.get(name)}" for name in changed) for of in (begun, plan))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
     from .loop import TrainingConfig
 
+SEES = 0.003  # nats by which the own video must lower the held-out loss
 SYNTHETIC, MOVES = "synthetic", "human-music-moves"  # names of data that is not a folder
 
 
@@ -32,6 +33,8 @@ class Trained:
         left_out: path of each recording that could not be used -> the reason.
         losses: "loss", "loss_shuffled" and "loss_none", see `training.held_out_losses`; empty if nothing was held out.
         single_performer: whether all held-out examples are of one person; then the shuffled video is the same person's.
+        people: names of the people trained on, sorted; empty for synthetic performers.
+        held_out_people: names of the people held out, sorted.
     """
 
     adapter: Path
@@ -40,6 +43,29 @@ class Trained:
     left_out: dict[Path, str]
     losses: dict[str, float]
     single_performer: bool = False
+    people: tuple[str, ...] = ()
+    held_out_people: tuple[str, ...] = ()
+
+    def words(self) -> list[str]:
+        """Say in words who was trained on and held out, and whether the adapter sees: a sentence or two a line."""
+        counts = f"{self.adapter}: trained on {self.examples} examples, {self.held_out} held out"
+        lines = [counts]
+        if self.held_out_people:
+            n = len(self.people) + len(self.held_out_people)
+            lines[0] += f" (of {', '.join(map(str, self.held_out_people))}; {len(self.held_out_people)} of {n} people)"
+            if len(self.held_out_people) >= 0.4 * n:
+                lines.append("So many were held out because people who share a song are held out together.")
+        if not self.losses:
+            return [*lines, "Nothing was held out, so nothing tells whether it sees; hold out people to know."]
+        own, other, none = (self.losses[name] for name in ("loss", "loss_shuffled", "loss_none"))
+        others = "another video of the same person (only one is held out)" if self.single_performer else "another's"
+        lines.append(
+            f"held-out loss: {own:.3f} with the person's own video, {other:.3f} with {others}, {none:.3f} with none"
+        )
+        if other - own >= SEES:
+            return [*lines, f"It sees: with the own video the loss is {other - own:.3f} lower."]
+        longer = f"train longer from here, with --start {self.adapter} and a new --output"
+        return [*lines, f"It does not see yet: the own video lowers the loss by only {other - own:.3f}; {longer}."]
 
 
 def finetune(
@@ -100,8 +126,10 @@ def finetune(
     start = _checked_start(start, model, data)
     if not 0 <= held_out < 1:
         raise ExpotionError(f"held_out is {held_out}; choose a share from 0 to below 1.")
+    if n_synthetic < 1:
+        raise ExpotionError(f"n_synthetic is {n_synthetic}; choose 1 or more.")
     folder = output / "training"
-    begun, fresh = (folder / "plan.json").exists(), overwrite and not resume
+    begun, fresh = os.path.exists(folder / "plan.json"), overwrite and not resume
     _check_output(output, begun, overwrite)
     plan: dict[str, Any] = {
         "data": str(data),
@@ -133,6 +161,8 @@ def finetune(
         left_out={} if recordings is None else recordings.left_out,
         losses=kept_losses(folder / "log.jsonl", config.keep),
         single_performer=len(set(validation.performers)) == 1,
+        people=_names_of(train, recordings),
+        held_out_people=_names_of(validation, recordings) if held_out else (),
     )
 
 
@@ -153,14 +183,16 @@ def _checked_start(
 
 def _check_output(output: Path, begun: bool, overwrite: bool) -> None:
     """Raise ExpotionError if the output is a file, or an adapter that no training of ours can replace or continue."""
+    from ..files import check_writable
     from ..musicgen.adapter import DESCRIPTION
 
-    if output.is_file():
+    if os.path.isfile(output):
         raise ExpotionError(f"{output} is a file; name a folder for the adapter.")
-    if (output / DESCRIPTION).exists() and not begun and not overwrite:
+    if os.path.exists(output / DESCRIPTION) and not begun and not overwrite:
         raise ExpotionError(
             f"{output} holds an adapter already; choose another folder, or pass --overwrite (overwrite=True)."
         )
+    check_writable(output / "training" / "plan.json", overwrite=True)
 
 
 def _digest_of(recordings: Sequence[Recording]) -> str:
@@ -177,6 +209,17 @@ def _split_recordings(
 
     examples = recordings.examples(musicgen, progress=progress)
     return split(examples, held_out, seed) if held_out else (examples, examples)
+
+
+def _names_of(examples: Examples, recordings: RecordedFolder | HumanMusicMoves | None) -> tuple[str, ...]:
+    """Return the names of the people in examples of recordings; synthetic performers have none."""
+    from ..data.recordings import number_of_performer
+
+    if recordings is None:
+        return ()
+    numbers = set(examples.performers.tolist())
+    names = {each.performer for each in recordings.recordings}
+    return tuple(sorted(name or "unnamed" for name in names if number_of_performer(name) in numbers))
 
 
 def _remove_training(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -32,7 +31,7 @@ from ..musicgen.codes import IGNORED, inputs_and_labels
 from ..musicgen.loading import MusicGen
 from ..musicgen.precision import precision_of
 from .batches import Batch, collate, crop
-from .checkpoints import train_for
+from .checkpoints import read_log, train_for
 from .hiding import hide_conditions, hide_modalities, hide_past, mask_past
 
 if TYPE_CHECKING:
@@ -91,8 +90,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Check the values."""
         for name in ("hours", "batch", "lr", "adapter_lr", "clip", "patience"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ExpotionError(f"{name} is {getattr(self, name)}; choose a number above 0.")
+        if not 0 <= self.seed < 2**32:
+            raise ExpotionError(f"seed is {self.seed}; choose a whole number, 0 to {2**32 - 1}.")
         for name, most in (
             ("text_dropout", 1),
             ("video_dropout", 1),
@@ -418,5 +419,4 @@ def _validated_losses(log: Path) -> list[dict[str, float]]:
 
 def validation_rows(log: Path) -> list[dict[str, Any]]:
     """Read the lines of a log that hold validations of an adapter."""
-    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    return [row for row in rows if row["stage"] == STAGE and "held_out_loss" in row]
+    return [row for row in read_log(log) if row["stage"] == STAGE and "held_out_loss" in row]

@@ -115,7 +115,8 @@ def test_the_rest_of_a_window_after_a_short_recording_is_masked(class_folder, mu
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("name,caption\na,b\n", "it needs file, caption, performer, song"),
+        ("name,caption\na,b\n", "has an unknown column 'name'; its columns may be file, caption, performer, song"),
+        ("caption\na\n", "has no column 'file'"),
         ("file,caption\nnobody.mp4,x\n", "names nobody.mp4, which is not there"),
         ("file,caption\na.mp4,x\na.mp4,y\n", "twice"),
         ("file,caption\na.mp4,x, y\n", "captions with commas in quotes"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 from recorded import nodding, write_class
@@ -64,3 +65,32 @@ def test_the_command_says_whose_the_other_video_is(single, message, tmp_path, mo
     monkeypatch.setattr(finetuning, "finetune", lambda *_, **__: trained)
     assert main(["finetune", "synthetic", "-o", str(tmp_path)]) == 0
     assert message in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("losses", "held_out", "said"),
+    [
+        (
+            {"loss": 2.5, "loss_shuffled": 2.52, "loss_none": 2.6},
+            ("ben",),
+            "It sees: with the own video the loss is 0.020",
+        ),
+        (
+            {"loss": 2.5, "loss_shuffled": 2.501, "loss_none": 2.6},
+            ("ben",),
+            "It does not see yet: the own video lowers",
+        ),
+        ({}, (), "Nothing was held out"),
+    ],
+)
+def test_the_result_is_told_in_words(losses, held_out, said):
+    people = ("anna", "cleo")
+    trained = Trained(Path("mine"), 6, len(held_out), {}, losses, people=people, held_out_people=held_out)
+    lines = trained.words()
+    assert lines[-1].startswith(said)
+    assert ("of ben; 1 of 3 people" in lines[0]) == bool(held_out)
+
+
+def test_a_large_share_of_held_out_people_is_explained():
+    trained = Trained(Path("mine"), 6, 4, {}, {}, people=("anna",), held_out_people=("ben", "cleo"))
+    assert "share a song" in trained.words()[1]
