@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 SignalHandler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
 
 
-_SETTINGS = ("seed", "guidance", "visual_guidance", "temperature", "top_k", "batch", "held_out")  # flags of these names
+_SETTINGS = (  # named as their flags are
+    *("seed", "guidance", "visual_guidance", "temperature", "top_k"),
+    *("batch", "held_out", "port"),
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from .errors import ExpotionError
 
-MAX_DURATION_S = 1800.0  # of music, half an hour
+MAX_MINUTES = 30  # of a video, and of music; another limit: the environment variable EXPOTION_MAX_MINUTES
 MAX_JSON_BYTES = 5_000_000
 MAX_JSON_DEPTH = 40  # objects and lists within each other
 MAX_NPZ_MB = 2000  # of all arrays in an .npz, unpacked; another limit: the environment variable EXPOTION_MAX_NPZ_MB
@@ -36,6 +37,22 @@ def max_npz_bytes() -> int:
     return int(megabytes) * 10**6
 
 
+def max_duration_s() -> float:
+    """Return how long a video or music may be, in seconds.
+
+    Raises:
+        ExpotionError: the environment variable EXPOTION_MAX_MINUTES is no number above 0.
+    """
+    stated = os.environ.get("EXPOTION_MAX_MINUTES") or str(MAX_MINUTES)
+    try:
+        minutes = float(stated)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise ExpotionError(f"EXPOTION_MAX_MINUTES is {stated!r}; set it to a number of minutes.")
+    return minutes * 60
+
+
 def check_duration(duration_s: float, name: str = "The duration") -> float:
     """Return a duration in seconds if music of this length can be made.
 
@@ -44,7 +61,7 @@ def check_duration(duration_s: float, name: str = "The duration") -> float:
         name: begins the message.
 
     Raises:
-        ExpotionError: it is not a number above 0 and up to `MAX_DURATION_S`.
+        ExpotionError: it is not a number above 0 and up to `max_duration_s`.
 
     Example:
         >>> check_duration(1e9)
@@ -52,9 +69,10 @@ def check_duration(duration_s: float, name: str = "The duration") -> float:
         expotion_lite.errors.ExpotionError: The duration is 1e+09 s; choose above 0 to 1800 s.
     """
     is_number = isinstance(duration_s, (int, float)) and not isinstance(duration_s, bool)
-    if not is_number or not 0 < duration_s <= MAX_DURATION_S:
+    most = max_duration_s()
+    if not is_number or not 0 < duration_s <= most:
         shown = f"{duration_s:g} s" if is_number else repr(duration_s)[:60]
-        raise ExpotionError(f"{name} is {shown}; choose above 0 to {MAX_DURATION_S:g} s.")
+        raise ExpotionError(f"{name} is {shown}; choose above 0 to {most:g} s.")
     return float(duration_s)
 
 

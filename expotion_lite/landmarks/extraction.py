@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import Cancelled, ExpotionError
 from ..files import atomic_write
+from ..stored import read_npz
 from .model_files import find_model
 
 if TYPE_CHECKING:
@@ -150,9 +151,11 @@ class Landmarks:
         if not path.is_file():
             raise ExpotionError(f"{path} does not exist; name a file that Landmarks.save wrote.")
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                values = {field.name: stored[field.name] for field in fields(cls) if field.name not in _OF_PIXELS}
-                values |= {name: stored.get(name) for name in _OF_PIXELS}
+            stored = read_npz(path)
+            values: dict[str, Any] = {
+                field.name: stored[field.name] for field in fields(cls) if field.name not in _OF_PIXELS
+            }
+            values |= {name: stored.get(name) for name in _OF_PIXELS}
             values["width"], values["height"] = int(values["width"]), int(values["height"])
             return cls(**values)
         except Exception as error:

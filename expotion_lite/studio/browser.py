@@ -18,6 +18,7 @@ import traitlets
 
 from ..controls.steering import MAX_POINTS
 from ..errors import ExpotionError
+from ..files import private_folder
 from .recording import SAMPLE_RATE, free_path
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Recorder(anywidget.AnyWidget):
         if size <= 0:
             raise ExpotionError("The file is empty; record or choose it again.")
         folder = self.folder.expanduser() / UPLOADS
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         if size > shutil.disk_usage(folder).free:
             raise ExpotionError(f"{folder} has no room for {size / 1e6:.0f} MB; choose another folder.")
         path = free_path(folder, str(content.get("name", "video")))

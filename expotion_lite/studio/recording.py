@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..controls.steering import check_tempo
-from ..data.recordings import COLUMNS, TABLE, read_table
+from ..data.captions import COLUMNS, TABLE, read_table
 from ..errors import ExpotionError
-from ..files import atomic_write
+from ..files import atomic_write, private_folder
 
 SAMPLE_RATE = 16_000  # Hz
 
@@ -96,9 +96,12 @@ def file_recording(
     folder = Path(folder).expanduser()
     rows = read_table(folder)
     subfolder = folder / ("".join(_safe_parts(performer)) if performer.strip() else "me")
+    for place in (folder, subfolder):
+        if not place.exists():  # a folder of the user's own stays open to whom it is open
+            private_folder(place)
     path = free_path(subfolder, f"{name.strip() or 'recording'}{arrived.suffix}")
     try:
-        subfolder.mkdir(parents=True, exist_ok=True)
+        arrived.chmod(0o600)
         arrived.replace(path)
     except OSError as error:
         raise ExpotionError(f"Cannot write into {subfolder} ({error.strerror}); choose another folder.") from error
@@ -109,6 +112,7 @@ def file_recording(
     table.writerows({**rows, path: row}.values())  # replaces the row of a deleted file of the same name
     with atomic_write(folder / TABLE, overwrite=True) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+    (folder / TABLE).chmod(0o600)
     return path
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import webbrowser
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,10 +23,18 @@ from ..errors import ExpotionError
 ADDRESS = "127.0.0.1"
 """The address of the page; no other computer reaches it."""
 POLICY = (
-    f"default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; connect-src 'self' blob: data: ws://{ADDRESS}:*"
+    f"default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; connect-src 'self' blob: data: ws://{ADDRESS}:*; "
+    "frame-ancestors 'self'"
 )
-"""Content security policy: a browser loads nothing from elsewhere, such as the icons that Voila's page asks for."""
-SETTINGS = {"Voila": {"tornado_settings": {"headers": {"Content-Security-Policy": POLICY}}}}
+"""Content security policy: a browser loads nothing from elsewhere, such as the icons that Voila's page asks for.
+
+No other page shows this one in a frame."""
+PAGE_PREFIX = "expotion-studio-"
+"""Begins the names of the temporary folders in which pages lie; the number of the process follows."""
+SETTINGS = {
+    "Voila": {"tornado_settings": {"headers": {"Content-Security-Policy": POLICY}}},
+    "IdentityProvider": {"cookie_options": {"SameSite": "Strict"}},  # not sent with requests of other pages
+}
 INTRODUCTION = """# The studio
 
 Closing or reloading this page deletes takes that were not exported; recordings stay. To end the studio, press Ctrl+C in
@@ -48,18 +63,18 @@ def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
     return nbformat.writes(new_notebook(cells=cells, metadata=kernel))
 
 
-def command(notebook: Path, port: int, browser: bool) -> list[str]:
-    """Return the command that serves a notebook as a page (Voila), readable only with the token in its address.
+def command(notebook: Path, port: int) -> list[str]:
+    """Return the command that serves a notebook as a page (Voila), readable only with the token in JUPYTER_TOKEN.
 
     Run it in the notebook's folder, where `SETTINGS` are.
 
     Args:
         notebook: path of the notebook.
         port: where to serve it.
-        browser: open a browser.
     """
     options = [f"--Voila.ip={ADDRESS}", f"--port={port}", "--token", "--show_tracebacks=True"]
-    return [sys.executable, "-m", "voila", *options, *([] if browser else ["--no-browser"]), notebook.name]
+    quiet = ["--no-browser", "--Voila.log_level=ERROR"]
+    return [sys.executable, "-m", "voila", *options, *quiet, notebook.name]
 
 
 def serve_studio(
@@ -83,18 +98,93 @@ def serve_studio(
         The exit code of Voila.
 
     Raises:
-        ExpotionError: Voila is not installed, or `folder` is a file.
+        ExpotionError: Voila is not installed, `folder` is a file, or the port is impossible.
     """
+    if not 1 <= port <= 65535:
+        raise ExpotionError(f"port is {port}; choose 1 to 65535.")
     if find_spec("voila") is None or find_spec("anywidget") is None:
         raise ExpotionError('The studio\'s page needs Voila: pip install "expotion-lite[notebooks]".')
     place = Path(folder).expanduser().absolute()
     if place.is_file():
         raise ExpotionError(f"{folder} is a file; name a folder for the recordings.")
-    page = Path(tempfile.mkdtemp(prefix="expotion-studio-"))
+    _remove_abandoned_pages()
+    port, token = _free_port(port), secrets.token_urlsafe(24)
+    address = f"http://{ADDRESS}:{port}/?token={token}"
+    page = Path(tempfile.mkdtemp(prefix=f"{PAGE_PREFIX}{os.getpid()}-"))
     try:
         notebook = page / "studio.ipynb"
         notebook.write_text(studio_notebook(place, model, adapter), encoding="utf-8")
         (page / "voila.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
-        return subprocess.run(command(notebook, port, browser), cwd=page, check=False).returncode
+        print(f"The studio: {address}\nOnly this whole address opens it. Press Ctrl+C here to end it.", flush=True)
+        if browser:
+            threading.Thread(target=_open_when_served, args=(address, port), daemon=True).start()
+        return subprocess.run(
+            command(notebook, port),
+            cwd=page,
+            check=False,
+            env=os.environ | {"JUPYTER_TOKEN": token},  # which other users could read in a command line
+            preexec_fn=_ending_with_this_process(),
+        ).returncode
     finally:
         shutil.rmtree(page, ignore_errors=True)
+
+
+def _free_port(port: int) -> int:
+    """Return the first port from this one on that nobody uses on this computer.
+
+    Raises:
+        ExpotionError: the next 50 are taken.
+    """
+    for number in range(port, min(port + 50, 65536)):
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind((ADDRESS, number))
+            except OSError:
+                continue
+            return number
+    raise ExpotionError(f"The ports from {port} on are taken; choose another --port.")
+
+
+def _open_when_served(address: str, port: int, patience_s: float = 60.0) -> None:
+    """Open an address in the browser as soon as its port answers."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((ADDRESS, port), timeout=1.0).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            webbrowser.open(address)
+            return
+
+
+def _remove_abandoned_pages() -> None:
+    """Remove the temporary folders of runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PAGE_PREFIX}*-*"):
+        number = folder.name.removeprefix(PAGE_PREFIX).partition("-")[0]
+        if number.isdecimal() and not _is_running(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    """Return whether there is a process of this number."""
+    if os.name != "posix":  # a signal would end it there
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's
+        return True
+    return True
+
+
+def _ending_with_this_process() -> Callable[[], None] | None:
+    """Return what a child calls first, so that it ends when this process is killed; None where no call does that."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    library, end_with_parent = ctypes.CDLL(None), 1  # PR_SET_PDEATHSIG of prctl(2)
+    return lambda: library.prctl(end_with_parent, signal.SIGTERM)

@@ -17,6 +17,7 @@ import numpy as np
 from ..controls.steering import stretch
 from ..errors import ExpotionError
 from ..files import digest_of
+from ..limits import check_duration
 
 if TYPE_CHECKING:
     from ..controls.channels import Controls
@@ -146,11 +147,15 @@ def stranger(seed: int, duration_s: float, *, frame_rate: float = 50.0) -> Sourc
         seed: seed of the person and the music.
         duration_s: seconds.
         frame_rate: of the controls, Hz.
+
+    Raises:
+        ExpotionError: the duration cannot be used.
     """
     from ..synthetic.band import compose
     from ..synthetic.people import draw_performer
     from ..synthetic.performer import perform
 
+    check_duration(duration_s, "The stranger's duration")
     performer = replace(draw_performer(seed), face_seen=True, body_seen=True, losses_per_s=0.0, size=_SIZE)
     performance = perform(compose(seed, duration_s + 1.0), performer, seed=seed, duration_s=duration_s)
     recipe: StrangerRecipe = {"stranger": int(seed), "duration_s": float(duration_s)}

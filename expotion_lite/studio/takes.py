@@ -14,6 +14,7 @@ import numpy as np
 from .. import __version__
 from ..controls.steering import Steering
 from ..errors import ExpotionError
+from ..stored import read_json
 from .sources import Source, SourceRecipe
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def read_recipe(path: Path) -> TakeRecipe:
         ExpotionError: the file cannot be read, or holds no recipe.
     """
     try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
+        recipe = read_json(path)
     except OSError as error:
         raise ExpotionError(f"{path} cannot be read ({error.strerror}); name a .json that was exported.") from error
     except ValueError:

@@ -10,7 +10,6 @@ written): what is left would be taken for the whole. A live recording states no 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ..errors import ExpotionError
+from ..limits import max_duration_s
 from .containers import VideoSource, open_video
 from .demuxing import (
     Scan,
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 READING_VERSION = 2
 
 SHORTEST_VIDEO_S = 0.1  # seconds; a shorter video shows no movement
-LONGEST_VIDEO_S = 1800.0  # seconds; a longer one takes hours, or has a damaged timestamp
-LONGEST_VARIABLE = "EXPOTION_LITE_LONGEST_MINUTES"  # in the environment, allows other lengths
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Video:
 
     Args:
         source: path, bytes, or binary file object.
-        longest_s: longest duration to accept, seconds; None takes `LONGEST_VIDEO_S`, or what the environment says.
+        longest_s: longest duration to accept, seconds; None takes `limits.max_duration_s`.
 
     Raises:
         ExpotionError: it is no video, empty, truncated, without pictures, a single picture, too small, or too long.
@@ -78,11 +76,11 @@ class Video:
     def __init__(self, source: VideoSource, *, longest_s: float | None = None) -> None:
         self.source = source
         self.scan: Scan = scan_packets(source)
-        longest_s = _longest_s() if longest_s is None else longest_s
+        longest_s = max_duration_s() if longest_s is None else longest_s
         if self.info.duration_s > longest_s:
             raise ExpotionError(
                 f"The video lasts {self.info.duration_s / 60:.1f} minutes, by its timestamps; give one of at most "
-                f"{longest_s / 60:g} minutes, or set {LONGEST_VARIABLE}."
+                f"{longest_s / 60:g} minutes, or set EXPOTION_MAX_MINUTES."
             )
 
     @classmethod
@@ -134,15 +132,6 @@ class Video:
         if self.scan.by_order:
             return float(self.times[min(index, len(self.times) - 1)])
         return float((picture.pts or 0) * self.scan.base)
-
-
-def _longest_s() -> float:
-    """Return the longest duration to accept, in seconds."""
-    stated = os.environ.get(LONGEST_VARIABLE, "")
-    try:
-        return float(stated) * 60 if stated else LONGEST_VIDEO_S
-    except ValueError as error:
-        raise ExpotionError(f"{LONGEST_VARIABLE} is {stated!r}; give a number of minutes.") from error
 
 
 AnyVideo: TypeAlias = "VideoSource | Video"

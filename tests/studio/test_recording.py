@@ -21,6 +21,10 @@ def test_recordings_become_a_folder_to_fine_tune_with(tmp_path, short_clip):
         ("Anna", "dance.mp4", 'a "slow" waltz, with strings', "Anna"),
         ("me", "dance.mp4", "folk", "me"),
     ]
+    files = [path for path in (tmp_path / "all").rglob("*") if path.is_file()]
+    folders = [tmp_path / "all", tmp_path / "all" / "Anna"]
+    assert len(files) == 4 and {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
 
 
 def test_the_name_of_a_deleted_recording_is_free_again(tmp_path, short_clip, monkeypatch):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -19,23 +22,30 @@ def started(monkeypatch):
     """Replace the start of Voila, and return its command and the files that it would have read."""
     seen = {}
 
-    def run(words, cwd, check):
+    def run(words, cwd, check, env, preexec_fn):
+        seen["token"] = env["JUPYTER_TOKEN"]
         seen["words"], seen["path"] = words, Path(cwd) / words[-1]
         seen["notebook"] = nbformat.read(seen["path"], as_version=4)
         seen["settings"] = json.loads((Path(cwd) / "voila.json").read_text())
         return subprocess.CompletedProcess(words, 0)
 
     monkeypatch.setattr(server.subprocess, "run", run)
+    monkeypatch.setattr(server, "_open_when_served", lambda address, port: seen.update(opened=address))
     return seen
 
 
-def test_the_studio_is_served_to_this_computer_only(started, tmp_path, monkeypatch):
+def test_the_studio_is_served_to_this_computer_only(started, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["studio", "--recordings", "may", "--port", "9012", "--adapter", "none", "--no-browser"]) == 0
     words = started["words"]
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"The studio: http://127.0.0.1:9012/?token={started['token']}\n")
+    assert started["token"] not in " ".join(words), "others can read command lines"
+    assert len(started["token"]) >= 32 and "opened" not in started
     assert words[:3] == [sys.executable, "-m", "voila"]
     assert {"--Voila.ip=127.0.0.1", "--port=9012", "--token", "--no-browser"} < set(words)
     policy = started["settings"]["Voila"]["tornado_settings"]["headers"]["Content-Security-Policy"]
+    assert "frame-ancestors 'self'" in policy
     assert policy.startswith("default-src 'self'") and "http" not in policy, "the page loads nothing from elsewhere"
     nbformat.validate(started["notebook"])
     code = started["notebook"].cells[1].source
@@ -44,9 +54,53 @@ def test_the_studio_is_served_to_this_computer_only(started, tmp_path, monkeypat
     assert not started["path"].exists() and not (tmp_path / "may").exists()
 
 
-def test_a_browser_is_opened_by_default(started):
+def test_a_browser_is_opened_at_the_address_with_its_token(started):
     assert main(["studio"]) == 0
-    assert "--no-browser" not in started["words"]
+    deadline = time.monotonic() + 10
+    while "opened" not in started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert started["opened"].endswith(f"/?token={started['token']}")
+
+
+def test_a_taken_port_is_passed_over(started, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["studio", "--no-browser", "--port", str(port)]) == 0
+    assert f":{port}/" not in capsys.readouterr().out
+
+
+def fetch(address: str) -> tuple[str, str, str]:
+    """Return the final address, the cookie that is set, and the policy of a page."""
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        return answer.geturl(), answer.headers.get("Set-Cookie", ""), answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.slow
+def test_a_real_page_needs_its_token_and_prints_nothing_but_its_address(tmp_path):
+    command = [sys.executable, "-c", "from expotion_lite.cli import main; main(['studio', '--no-browser'])"]
+    output = tmp_path / "said.txt"
+    with output.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file, cwd=tmp_path) as launcher:
+        deadline = time.monotonic() + 60
+        while "Ctrl+C" not in output.read_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        address = output.read_text().split()[2]
+        plain = address.partition("?")[0]
+        while True:
+            try:
+                landed, _, policy = fetch(plain)
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.3)
+        assert "/login" in landed and "frame-ancestors 'self'" in policy
+        landed, cookie, _ = fetch(address)
+        assert landed == address and "SameSite=Strict" in cookie and "HttpOnly" in cookie
+        said = output.read_text()
+        launcher.terminate()
+    lines = [line for line in said.splitlines() if "IPKernelApp" not in line]
+    assert lines == [f"The studio: {address}", "Only this whole address opens it. Press Ctrl+C here to end it."]
 
 
 def test_errors_are_one_line(tmp_path, capsys, monkeypatch):
@@ -58,7 +112,40 @@ def test_errors_are_one_line(tmp_path, capsys, monkeypatch):
     assert 'pip install "expotion-lite[notebooks]"' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("port", [0, -1, 65536, 99999999])
+def test_an_impossible_port_is_refused(port, capsys):
+    assert main(["studio", "--port", str(port)]) == 2
+    assert f"--port is {port}; choose 1 to 65535." in capsys.readouterr().err
+
+
+WAITING = """
+import sys, tempfile
+from expotion_lite.studio import server
+
+tempfile.tempdir = sys.argv[1]
+code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+server.command = lambda *_: [sys.executable, "-c", code]
+server.serve_studio("may", browser=False)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_voila_ends_with_a_killed_launcher_and_the_next_run_removes_its_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(server.tempfile, "tempdir", str(tmp_path))
+    command = [sys.executable, "-c", WAITING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as launcher:
+        *_, child = (launcher.stdout.readline() for _ in range(3))  # after the address
+        launcher.kill()
+    deadline = time.monotonic() + 10
+    while server._is_running(int(child)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not server._is_running(int(child))
+    assert len(list(tmp_path.glob("expotion-studio-*"))) == 1, "nobody could remove the page"
+    server._remove_abandoned_pages()
+    assert not list(tmp_path.glob("expotion-studio-*"))
+
+
 def test_a_failure_of_voila_is_reported(monkeypatch, capsys):
-    monkeypatch.setattr(server.subprocess, "run", lambda words, cwd, check: subprocess.CompletedProcess(words, 3))
+    monkeypatch.setattr(server.subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, 3))
     assert main(["studio"]) == 2
     assert "exit code 3" in capsys.readouterr().err
