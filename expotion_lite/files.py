@@ -160,7 +160,8 @@ def _locked_temporary(path: Path) -> tuple[int, Path]:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove temporary files of writes of `path` that were killed: nobody holds their locks."""
-    for left in path.parent.glob(f"{glob.escape(f'.{path.stem[:40]}{_MARK}')}*"):
+    suffix = path.suffix if len(path.suffix) < 20 else ""  # out.mp4 and out.wav may be written at once
+    for left in path.parent.glob(f"{glob.escape(f'.{path.stem[:40]}{_MARK}')}*{glob.escape(suffix)}"):
         with suppress(OSError):
             handle = os.open(left, os.O_RDWR)
             abandoned = _lock(handle)

@@ -48,3 +48,13 @@ def test_files_of_an_interrupted_write_are_not_copied(tmp_path):
     (tmp_path / "b").mkdir()
     copy_files(tmp_path / "a", tmp_path / "b")
     assert [file.name for file in (tmp_path / "b").iterdir()] == ["adapter_config.json"]
+
+
+def test_two_files_of_one_name_can_be_written_at_once(tmp_path):
+    """As a video and its sound are; a program in between may replace the temporary file of the first."""
+    with atomic_write(tmp_path / "out.mp4") as video:
+        with atomic_write(video, overwrite=True) as inner:
+            inner.write_bytes(b"video")
+        with atomic_write(tmp_path / "out.wav") as sound:
+            sound.write_bytes(b"sound")
+    assert (tmp_path / "out.mp4").read_bytes() == b"video" and (tmp_path / "out.wav").read_bytes() == b"sound"

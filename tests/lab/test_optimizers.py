@@ -32,7 +32,7 @@ def test_two_optimizers_resume_from_a_checkpoint_as_one(tiny_codec, tokenizer, t
 
     optimizer = new_optimizer(begun)
     take_steps(begun, optimizer, range(2))
-    save_checkpoint(tmp_path / "a.safetensors", begun, optimizer, {"step": 2})
+    save_checkpoint(tmp_path / "a.safetensors", begun, optimizer, {"step": 2, "seconds": 1.0})
     optimizer = new_optimizer(resumed)
     load_checkpoint(tmp_path / "a.safetensors", resumed, optimizer)
     take_steps(resumed, optimizer, range(2, 3))
