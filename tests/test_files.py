@@ -52,9 +52,12 @@ def test_files_of_an_interrupted_write_are_not_copied(tmp_path):
 
 def test_two_files_of_one_name_can_be_written_at_once(tmp_path):
     """As a video and its sound are; a program in between may replace the temporary file of the first."""
-    with atomic_write(tmp_path / "out.mp4") as video:
+    with atomic_write(tmp_path / "out.mp4", overwrite=True) as video:
         with atomic_write(video, overwrite=True) as inner:
             inner.write_bytes(b"video")
+        with atomic_write(tmp_path / "out.mp4") as rival:  # does not take the first one's file for abandoned
+            assert video.read_bytes() == b"video"
+            rival.write_bytes(b"of a rival")
         with atomic_write(tmp_path / "out.wav") as sound:
             sound.write_bytes(b"sound")
     assert (tmp_path / "out.mp4").read_bytes() == b"video" and (tmp_path / "out.wav").read_bytes() == b"sound"

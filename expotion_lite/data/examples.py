@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -154,6 +154,21 @@ class Examples:
             shapes[name] = numbers.shape == (n,) and numbers.dtype.kind == "i"
         if wrong := [name for name, fits in shapes.items() if not fits]:
             raise ValueError(f"its {wrong[0]} have the wrong form")
+
+
+def cached_examples(path: Path, draw: Callable[..., Examples], *arguments: Any, **options: Any) -> Examples:
+    """Load examples from a file of a cache, or draw and save them if there is none, or if it is damaged.
+
+    Args:
+        path: the file.
+        draw: makes the examples.
+        *arguments: of `draw`.
+        **options: of `draw`.
+    """
+    cached = load_cached(path, lambda: Examples.load(path))
+    if cached is not None:
+        return cached
+    return Examples.load(draw(*arguments, **options).save(path))  # saved controls have less precision
 
 
 def load_cached(path: Path, load: Callable[[], Cached]) -> Cached | None:

@@ -17,7 +17,7 @@ from ..musicgen.codes import CODES_VERSION
 from ..synthetic import band
 from ..synthetic.band import BAND_VERSION
 from ..synthetic.elastic import place_on_events, wander
-from .examples import Examples, load_cached
+from .examples import Examples, cached_examples
 
 if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
@@ -106,9 +106,6 @@ def cached_music_examples(
         size = min(part, n - first)
         key = hashlib.sha256(repr([*depends_on, first_song + first, size]).encode()).hexdigest()
         path = folder / f"{first:06}-{key[:12]}.npz"
-        cached = load_cached(path, lambda path=path: Examples.load(path))  # type: ignore[misc]
-        if cached is None:
-            music_examples(musicgen, size, first_song + first, elastic=elastic).save(path)
-            cached = Examples.load(path)
-        parts.append(cached)
+        parts.append(cached_examples(path, music_examples, musicgen, size, first_song + first, elastic=elastic))
+
     return Examples.join(parts)

@@ -30,7 +30,6 @@ from ..landmarks.extraction import LANDMARKS_VERSION
 from ..musicgen.codes import CODES_VERSION
 from ..stored import read_npz
 from ..video.reading import READING_VERSION
-from .captions import COLUMNS as COLUMNS
 from .captions import TABLE, read_table
 from .examples import Examples, load_cached
 

@@ -15,7 +15,7 @@ from ..synthetic import band
 from ..synthetic.band import BAND_VERSION
 from ..synthetic.camera import FACE
 from ..synthetic.performer import PERFORMER_VERSION
-from .examples import Examples, load_cached
+from .examples import Examples, cached_examples
 
 if TYPE_CHECKING:
     from ..controls.channels import Controls
@@ -126,11 +126,10 @@ def cached_synthetic_examples(
         seeds = [first_song + first, first_performer + first, size]
         key = hashlib.sha256(repr([*depends_on, *seeds]).encode()).hexdigest()
         path = folder / f"{first:06}-{key[:12]}.npz"
-        cached = load_cached(path, lambda path=path: Examples.load(path))  # type: ignore[misc]
-        if cached is None:
-            synthetic_examples(musicgen, size, first_song + first, first_performer + first).save(path)
-            cached = Examples.load(path)
-        parts.append(cached)
+        parts.append(
+            cached_examples(path, synthetic_examples, musicgen, size, first_song + first, first_performer + first)
+        )
+
     return Examples.join(parts)
 
 

@@ -40,7 +40,7 @@ def advice_on(landmarks: Landmarks) -> list[str]:
         lines.append(f"The picture is dark, {brightness:.0%} of full brightness; more light from the front helps.")
     rate = (len(landmarks.times) - 1) / max(float(landmarks.times[-1]), 1e-9)
     if rate < SLOW_HZ:
-        lines.append(f"There are {rate:.1f} frames a second, so quick movements are lost; record 25 or more.")
+        lines.append(f"There are {rate:.1f} frames a second, so quick movements are lost; record 15 or more.")
     return lines
 
 

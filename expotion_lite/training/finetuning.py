@@ -54,7 +54,9 @@ class Trained:
             n = len(self.people) + len(self.held_out_people)
             lines[0] += f" (of {', '.join(map(str, self.held_out_people))}; {len(self.held_out_people)} of {n} people)"
             if len(self.held_out_people) >= 0.4 * n:
-                lines.append("So many were held out because people who share a song are held out together.")
+                lines.append(
+                    "Only whole people are held out, and those who share a song together: that may be more than asked."
+                )
         if not self.losses:
             return [*lines, "Nothing was held out, so nothing tells whether it sees; hold out people to know."]
         own, other, none = (self.losses[name] for name in ("loss", "loss_shuffled", "loss_none"))

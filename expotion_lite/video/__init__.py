@@ -1,9 +1,10 @@
 """Reading and writing of videos, with the timestamp of every frame.
 
-- `reading`: `probe`, `read_frames` and `read_audio` return facts, frames and sound of a video.
+- `reading`: `Video`, and `probe`, `read_frames` and `read_audio`, return facts, frames and sound of a video.
 - `writing`: `write_video`, `mux_audio` and `write_wav` write an mp4 or a wav.
 - `containers`: opens a file and refuses damaged ones.
-- `demuxing`: reads packets, their timestamps, and the rotation of the picture.
+- `demuxing`: chooses among streams, and reads packets and their timestamps.
+- `upright`, `colours`: rotation, pixel shape and HDR of pictures. `sound`: decoding and mixing of sound.
 - `muxing`: encodes or copies frames into an mp4 and encodes its sound.
 
 Example:

@@ -1,7 +1,7 @@
 """Packets, timestamps and orientation of a video file: everything about time is read here.
 
 - `scan_packets` reads the presentation timestamp (pts) of every packet without decoding the frames.
-- `video_stream` chooses among several streams of pictures.
+- `choose_stream` chooses among several streams of pictures.
 - `decode_all` yields what a stream decodes to.
 
 Damaged packets are skipped, and reading stops where the file becomes unreadable.
@@ -97,7 +97,7 @@ def scan_packets(video: VideoSource) -> Scan:
         ExpotionError: it is no video, or none that can be used (see `probe`).
     """
     with open_video(video) as (container, name):
-        chosen = video_stream(container, name)
+        chosen = choose_stream(container, name)
     with open_video(video) as (container, name):  # from the start again: the choice may have read all packets
         stream = container.streams.video[chosen]
         codec = stream.codec_context.codec.canonical_name
@@ -200,7 +200,7 @@ def check_frame_count(count: int, name: str) -> None:
         raise ExpotionError(f"{name} holds {held}; give a video of a person who moves.")
 
 
-def video_stream(container: av.container.InputContainer, name: str) -> int:
+def choose_stream(container: av.container.InputContainer, name: str) -> int:
     """Return which of the streams of pictures a player would show.
 
     That is the one marked as default, then the one with most pictures; a still beside moving pictures never is. All
@@ -272,7 +272,7 @@ def first_frame_time(video: VideoSource) -> float | None:
     with open_video(video) as (container, name):
         if not _video_streams(container):
             return None
-        index = video_stream(container, name)
+        index = choose_stream(container, name)
     with open_video(video) as (container, _):
         first = next(decode_all(container, container.streams.video[index]), None)
         return first.time if first else None

@@ -1,7 +1,8 @@
 """Frames, sound and facts of a video, each with its true time.
 
 Every time is a presentation timestamp (pts) that the file stores with a frame. The frame rate that a file claims is
-not used: a browser's recording claims 1000 frames per second, and the rate of a phone varies. Time 0 is the first
+used only where it stores no times: a browser's recording claims 1000 frames per second, and the rate of a phone varies.
+Time 0 is the first
 frame that is shown, for the frames and for the sound.
 
 A file is refused if its own headers say that its end is missing (a broken download, an mp4 whose index was never
