@@ -218,6 +218,7 @@ def generate(
 
     Notebook: notebooks/00_start_here
     """
+    from .controls.channels import CHANNELS
     from .controls.extraction import extract_controls
     from .controls.steering import Steering
     from .landmarks.extraction import extract_landmarks
@@ -235,6 +236,11 @@ def generate(
     )
     pipeline = load_pipeline(model, adapter, device, dtype)
     musicgen = pipeline.musicgen
+    channels = pipeline.config.channels if pipeline.config is not None else ()
+    if unknown_channels := [name for name in channels if name not in CHANNELS]:
+        raise ExpotionError(
+            f"The adapter reads {', '.join(unknown_channels)}, which is not extracted from videos; train it again."
+        )
 
     landmarks = extract_landmarks(opened, progress=progress, cancel=cancel).require_person()
     duration_s = opened.info.duration_s

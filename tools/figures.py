@@ -11,9 +11,9 @@ NAME is one of:
 - training: the losses in the given logs, one panel for each stage
 - codec: spectrograms of four pieces before and after a codec (only with --codec)
 - studio: screenshots of the studio, taken in Chromium by its tests
-- alignment, rendered, results, guidance, real_motion: drawn from figures/NAME.json, which `make evaluate`,
-  `python -m expotion_lite.lab.landmark_survival`, `make experiments` and `python -m expotion_lite.lab.real_motion`
-  write; results also rebuilds figures/results.md
+- alignment, rendered, results, guidance, real_motion, training_choices: drawn from figures/NAME.json, which
+  `make evaluate`, `python -m expotion_lite.lab.landmark_survival`, `make experiments` and
+  `python -m expotion_lite.lab.real_motion` write; results also rebuilds figures/results.md
 
 Without a name, everything is rebuilt whose input is there.
 """
@@ -46,7 +46,7 @@ STAGES = {
     "language": "language model",
     "adapter": "adapter",
 }
-MEASURED = ("alignment", "rendered", "results", "guidance", "real_motion")  # drawn from figures/NAME.json
+MEASURED = ("alignment", "rendered", "results", "guidance", "real_motion", "training_choices")  # from figures/NAME.json
 
 
 def main() -> None:
@@ -186,7 +186,7 @@ def redraw(name: str, folder: Path) -> None:
         landmark_survival.plot_survival(found["correlation"], path)
     elif name == "results":
         ablations.write_report(found, found["clips"], found["settings"], folder)
-    elif name == "real_motion":
+    elif name in ("real_motion", "training_choices"):
         real_motion.plot_gains(found, path)
     else:
         ablations_report.plot_curve({float(scale): row for scale, row in found["rows"].items()}, path)

@@ -143,7 +143,8 @@ What each part of Expotion Lite contributes: the same people and songs, with one
 
 Music was generated for {clips} synthetic people, each of whom moves to a song of the procedural band. Nothing was
 trained on these people and songs, and they chose no setting. Their landmarks are computed without a camera. How well
-music follows real people is measured by `python -m expotion_lite.lab.real_motion`, see the README.
+music follows real people is measured by `python -m expotion_lite.lab.real_motion`, see the README;
+[a picture](training_choices.svg) shows what parts of the adapter's training are worth there.
 
 The prompt describes the song. It names the tonic, but neither tempo, mood nor mode (major or minor), so that only the
 video can tell these. All rows use the same people, songs, prompts and random seeds. The guidance by the prompt is

@@ -23,7 +23,7 @@ from ..training.event_curves import EventCurveControls, decoded, draw_event_curv
 if TYPE_CHECKING:
     from ..musicgen.loading import MusicGen
 
-MUSIC_SHARE = 2 / 3  # of the training examples; the others are performances
+MUSIC_SHARE = 0.85  # of the training examples; the others are performances
 HELD_OUT_PIECES = 48
 
 
@@ -32,7 +32,7 @@ class EventExamples:
     """Examples to train an adapter on event curves.
 
     Attributes:
-        train: music and performances, some of them several times so that music is two thirds.
+        train: music and performances, some of them several times so that music has its share.
         held_out: music with fixed curves, to validate with.
         performances: the performances alone.
         draw_controls: draws the controls of `train` at each step.

@@ -63,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.start and (options.codec or options.codec_only or options.adapter_only):
         parser.error("--start continues a nano with its codec: not with --codec, --codec-only or --adapter-only.")
+    if options.average and not options.adapter:
+        parser.error("--average needs --adapter, the one to take the mean with.")
     if (options.adapter or options.nano) and not options.adapter_only:
         parser.error("--adapter (to continue from) and --nano (to train it for) go only with --adapter-only.")
     if options.adapter_only and (options.codec or options.codec_only or options.layers):
@@ -132,6 +134,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--adapter", type=Path, metavar="FOLDER", help="with --adapter-only: an adapter to continue from"
     )
+    parser.add_argument(
+        "--average", action="store_true", help="with --adapter: the mean of that adapter and the one it becomes"
+    )
     parser.add_argument("--resume", action="store_true", help="continue what was begun in the folder")
     parser.add_argument("--export", action="store_true", help="replace the bundled weights by the result")
     return parser
@@ -142,6 +147,7 @@ def train(options: argparse.Namespace) -> None:
     from ..musicgen.adapter import BUNDLED
     from ..musicgen.loading import NANO, device_named, load
     from ..training.checkpoints import keep_plan
+    from .adapter_weights import average
     from .key_supervision import load_harmony_probe
 
     plan, device = _plan(options), str(device_named(options.device))
@@ -162,6 +168,8 @@ def train(options: argparse.Namespace) -> None:
         steps=options.steps,
         without=options.without,
     )
+    if options.average:
+        average(options.adapter, options.folder / "adapter", options.folder / "adapter")
     if options.export:
         if not options.adapter_only:
             copy_files(nano, NANO)
@@ -173,7 +181,7 @@ def _plan(options: argparse.Namespace) -> dict[str, Any]:
     from ..musicgen.loading import NANO
 
     settings = (
-        *("hours", "steps", "examples", "pieces", "without"),
+        *("hours", "steps", "examples", "pieces", "without", "average"),
         *("filters", "codebook_size", "opponent", "width", "layers", "codec_only"),
     )
     plan = {name: getattr(options, name) for name in settings}
@@ -282,7 +290,7 @@ def train_nano_adapter(
     from ..controls.channels import ADAPTER_CHANNELS
     from ..musicgen.adapter import read_config
     from ..training.loop import TrainingConfig, train_adapter
-    from .adapter_channels import change_channels
+    from .adapter_weights import change_channels
     from .event_training import event_examples
     from .key_supervision import key_loss_from_faces
 

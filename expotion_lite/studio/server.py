@@ -32,7 +32,12 @@ No other page shows this one in a frame."""
 PAGE_PREFIX = "expotion-studio-"
 """Begins the names of the temporary folders in which pages lie; the number of the process follows."""
 SETTINGS = {
-    "Voila": {"tornado_settings": {"headers": {"Content-Security-Policy": POLICY}}},
+    "Voila": {
+        "tornado_settings": {"headers": {"Content-Security-Policy": POLICY}},
+        "identity_provider_class": "expotion_lite.studio.access.Access",
+    },
+    "VoilaConfiguration": {"multi_kernel_manager_class": "expotion_lite.studio.access.Kernels"},
+    "KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"},  # files that only their owner can open
     "IdentityProvider": {"cookie_options": {"SameSite": "Strict"}},  # not sent with requests of other pages
 }
 INTRODUCTION = """# The studio
@@ -115,9 +120,7 @@ def serve_studio(
         notebook = page / "studio.ipynb"
         notebook.write_text(studio_notebook(place, model, adapter), encoding="utf-8")
         (page / "voila.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
-        print(f"The studio: {address}\nOnly this whole address opens it. Press Ctrl+C here to end it.", flush=True)
-        if browser:
-            threading.Thread(target=_open_when_served, args=(address, port), daemon=True).start()
+        threading.Thread(target=_announce_when_served, args=(address, port, browser), daemon=True).start()
         return subprocess.run(
             command(notebook, port),
             cwd=page,
@@ -146,8 +149,8 @@ def _free_port(port: int) -> int:
     raise ExpotionError(f"The ports from {port} on are taken; choose another --port.")
 
 
-def _open_when_served(address: str, port: int, patience_s: float = 60.0) -> None:
-    """Open an address in the browser as soon as its port answers."""
+def _announce_when_served(address: str, port: int, browser: bool, patience_s: float = 60.0) -> None:
+    """Print an address as soon as its port answers, and open it in the browser if that is wanted."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         try:
@@ -155,7 +158,9 @@ def _open_when_served(address: str, port: int, patience_s: float = 60.0) -> None
         except OSError:
             time.sleep(0.2)
         else:
-            webbrowser.open(address)
+            print(f"The studio: {address}\nOnly this whole address opens it. Press Ctrl+C here to end it.", flush=True)
+            if browser:
+                webbrowser.open(address)
             return
 
 

@@ -29,6 +29,8 @@ _WIDTHS = np.diff(BANDS) / BANDS[-1]
 _EXPRESSIONS = ("smile", "frown", "brows_up", "jaw_open", "expression_energy")
 _DEVIATION = (0.3, 0.3, 1.0, 1.0, 1.0)  # of held expressions: smiles and frowns would tell the mode of the music
 
+_RESTLESSNESS = (0.35, 0.1, 0.25, 0.15, 0.3)  # at most, the standard deviation of a restless face
+
 
 def onset_curves(audio: np.ndarray, sample_rate: int, frames: int, frame_rate: float = 50.0) -> np.ndarray:
     """Return onset strength in three bands of frequency, and the level, of music.
@@ -138,6 +140,13 @@ def _draw_activity(strength: np.ndarray, level: np.ndarray, rng: np.random.Gener
     return np.clip(activity, 0.0, 1.0)
 
 
+def _speech(frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw how far a jaw opens in speech, (frames,): about four syllables a second, and pauses of seconds."""
+    syllables = gaussian_filter1d(rng.normal(0, 1, frames), rng.uniform(2, 4))
+    phrases = gaussian_filter1d(rng.normal(0, 1, frames), rng.uniform(20, 60)) > 0
+    return rng.uniform(0.1, 0.5) * np.maximum(syllables / syllables.std(), 0) * phrases
+
+
 class EventCurveControls:
     """Draws the controls of training examples anew at each step, for `train_adapter`.
 
@@ -172,8 +181,14 @@ class EventCurveControls:
         names = examples.channels
         self.curves = [names.index(name) for name in ("event", "activity")]
         self.expressions = [names.index(name) for name in _EXPRESSIONS if name in names]
-        self.energy = [names.index(name) for name in ("expression_energy",) if name in names]
-        self.deviation = np.array([d for d, name in zip(_DEVIATION, _EXPRESSIONS, strict=True) if name in names])
+        self.energy, self.frown, self.jaw = (
+            [names.index(name) for name in (wanted,) if name in names]
+            for wanted in ("expression_energy", "frown", "jaw_open")
+        )
+        self.deviation, self.restlessness = (
+            np.array([number for number, name in zip(numbers, _EXPRESSIONS, strict=True) if name in names])
+            for numbers in (_DEVIATION, _RESTLESSNESS)
+        )
         self.face_missing = names.index("face_missing")
         self.motion_missing = names.index("motion_missing")
         self.bright = np.zeros(len(examples), bool) if bright is None else bright
@@ -226,13 +241,22 @@ class EventCurveControls:
             values[:, self.face_missing] = 0
 
     def _blur_face(self, values: np.ndarray, rng: np.random.Generator) -> None:
-        """Hide the performer's face or some of its expressions, or let them waver as those of real faces do."""
+        """Hide the performer's face or some of its expressions, or make it as restless as real faces are.
+
+        These frown seldom and little, speak, and change their expressions several times a second.
+        """
         n = len(self.expressions)
         if rng.random() < 0.15:
             values[:, self.expressions], values[:, self.face_missing] = 0, 1
             return
-        wavering = gaussian_filter1d(rng.normal(0, 1, (len(values), n)), rng.uniform(4, 40), axis=0)
-        values[:, self.expressions] += wavering / wavering.std(axis=0) * rng.uniform(0, 0.2, n)
+        values[:, self.frown] *= rng.uniform(0.1, 1.0)
+        slow, quick = rng.uniform(10, 40), rng.uniform(2, 8)  # frames
+        restless = rng.random() * rng.uniform(0.3, 1.0, n) * self.restlessness
+        for width, share in ((slow, 0.5), (quick, 1.0)):
+            wavering = gaussian_filter1d(rng.normal(0, 1, (len(values), n)), width, axis=0)
+            values[:, self.expressions] += wavering / wavering.std(axis=0) * restless * share
+        if rng.random() < 0.4:
+            values[:, self.jaw] += _speech(len(values), rng)[:, None]
         values[:, self.energy] += rng.uniform(0, 0.8) * (1 - values[:, self.energy])  # real faces are seldom quiet
         values[:, self.energy] = np.clip(values[:, self.energy], 0, 1)
         values[:, self.expressions] *= rng.random(n) > 0.12

@@ -12,7 +12,10 @@ import torch
 from hostile_inputs import assert_refused, fingerprint
 from safetensors.torch import load_file, save_file
 
+from expotion_lite.assets import example_clip
 from expotion_lite.errors import ExpotionError
+from expotion_lite.generation import generate
+from expotion_lite.landmarks import extraction
 from expotion_lite.musicgen.adapter import BUNDLED, DESCRIPTION, load_adapter, read_config
 from expotion_lite.musicgen.loading import NANO, load, model_folder
 
@@ -251,3 +254,13 @@ def test_a_shard_outside_the_folder_is_not_read(model, tmp_path):
     index = {"metadata": {}, "weight_map": {"a": "../secret.safetensors"}}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     assert_refused(lambda: load(model))
+
+
+def test_an_unknown_channel_of_an_adapter_is_told_before_the_landmarks(tmp_path, monkeypatch):
+    folder = copy_of(BUNDLED, tmp_path / "adapter")
+    path = folder / DESCRIPTION
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps(described | {"channels": ["tail_wag", *described["channels"][1:]]}))
+    monkeypatch.setattr(extraction, "extract_landmarks", lambda *_, **__: pytest.fail("the long work has begun"))
+    message = assert_refused(lambda: generate(example_clip(), "calm piano", adapter=folder, progress=False))
+    assert "reads tail_wag" in message and "train it again" in message

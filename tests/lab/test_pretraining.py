@@ -27,6 +27,7 @@ def test_the_command_refuses_what_does_not_fit_together(tmp_path, capsys):
         (["--adapter-only", "--adapter", tmp_path / "none"], "holds no adapter_model.safetensors"),
         (["--adapter", tmp_path / "none"], "only with --adapter-only"),
         (["--nano", tmp_path / "none"], "only with --adapter-only"),
+        (["--adapter-only", "--average"], "--average needs --adapter"),
         (["--adapter-only", "--layers", "6"], "keeps a nano as it is"),
         (["--adapter-only", "--nano", tmp_path / "none", "--export"], "not with --codec-only or --nano"),
         (["--codec-only", "--export"], "not with --codec-only or --nano"),
@@ -74,6 +75,17 @@ def test_an_adapter_is_continued_from_its_weights(tmp_path, few_examples):
     assert json.loads((tmp_path / "plan.json").read_text())["adapter"] == digest_of(
         BUNDLED / "adapter_model.safetensors"
     )
+
+
+@pytest.mark.slow
+def test_the_mean_with_the_adapter_that_was_continued_is_kept(tmp_path, few_examples):
+    arguments = ["--adapter-only", "--adapter", BUNDLED, "--steps", "1", "--average", "--folder", tmp_path]
+    assert main([str(argument) for argument in arguments]) == 0
+    trained = load_file(tmp_path / "adapter.safetensors")
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (BUNDLED, tmp_path / "adapter"))
+    (own,) = (float(weight) for key, weight in trained.items() if key.startswith("weight/") and key.endswith(".gate"))
+    (first,), (mean,) = ([float(w) for key, w in read.items() if key.endswith(".gate")] for read in (before, after))
+    assert own != first and mean == pytest.approx((own + first) / 2, abs=1e-4)
 
 
 @pytest.mark.slow

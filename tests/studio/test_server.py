@@ -6,15 +6,17 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError
 
 import nbformat
 import pytest
 
 from expotion_lite.cli import main
-from expotion_lite.studio import server
+from expotion_lite.studio import access, server
 
 
 @pytest.fixture
@@ -27,10 +29,14 @@ def started(monkeypatch):
         seen["words"], seen["path"] = words, Path(cwd) / words[-1]
         seen["notebook"] = nbformat.read(seen["path"], as_version=4)
         seen["settings"] = json.loads((Path(cwd) / "voila.json").read_text())
+        for thread in threading.enumerate():
+            if thread.daemon and "announce" in thread.name:
+                thread.join(10)
         return subprocess.CompletedProcess(words, 0)
 
     monkeypatch.setattr(server.subprocess, "run", run)
-    monkeypatch.setattr(server, "_open_when_served", lambda address, port: seen.update(opened=address))
+    monkeypatch.setattr(server.socket, "create_connection", lambda *_, **__: socket.socket())  # it is served at once
+    monkeypatch.setattr(server.webbrowser, "open", lambda address: seen.update(opened=address))
     return seen
 
 
@@ -71,10 +77,12 @@ def test_a_taken_port_is_passed_over(started, capsys):
     assert f":{port}/" not in capsys.readouterr().out
 
 
-def fetch(address: str) -> tuple[str, str, str]:
-    """Return the final address, the cookie that is set, and the policy of a page."""
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        return answer.geturl(), answer.headers.get("Set-Cookie", ""), answer.headers["Content-Security-Policy"]
+def fetch(address: str, **headers: str) -> tuple[str, str, str, str]:
+    """Return the final address, the cookie that is set, the policy and the text of a page."""
+    request = urllib.request.Request(address, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        cookie, policy = answer.headers.get("Set-Cookie", ""), answer.headers["Content-Security-Policy"]
+        return answer.geturl(), cookie, policy, answer.read().decode()
 
 
 @pytest.mark.slow
@@ -87,20 +95,23 @@ def test_a_real_page_needs_its_token_and_prints_nothing_but_its_address(tmp_path
             time.sleep(0.1)
         address = output.read_text().split()[2]
         plain = address.partition("?")[0]
-        while True:
-            try:
-                landed, _, policy = fetch(plain)
-                break
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.3)
+        landed, _, policy, text = fetch(plain)
         assert "/login" in landed and "frame-ancestors 'self'" in policy
-        landed, cookie, _ = fetch(address)
+        assert "This address is not complete" in text and "Copy it from the terminal" in text
+        for foreign in ({"Origin": "http://elsewhere"}, {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}):
+            assert "/login" in fetch(address, **foreign)[0], "no kernel starts for a page of another site"
+        followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+        landed, cookie, _, _ = fetch(address, **followed)
         assert landed == address and "SameSite=Strict" in cookie and "HttpOnly" in cookie
+        for _ in range(access.PAGES - 1):
+            fetch(address)
+        with pytest.raises(HTTPError, match="503"):
+            fetch(address)
         said = output.read_text()
         launcher.terminate()
-    lines = [line for line in said.splitlines() if "IPKernelApp" not in line]
-    assert lines == [f"The studio: {address}", "Only this whole address opens it. Press Ctrl+C here to end it."]
+    lines = said.splitlines()
+    assert lines[:2] == [f"The studio: {address}", "Only this whole address opens it. Press Ctrl+C here to end it."]
+    assert all("503" in line for line in lines[2:]), "only the refusal of a fifth page is told"
 
 
 def test_errors_are_one_line(tmp_path, capsys, monkeypatch):
@@ -120,7 +131,7 @@ def test_an_impossible_port_is_refused(port, capsys):
 
 WAITING = """
 import sys, tempfile
-from expotion_lite.studio import server
+from expotion_lite.studio import access, server
 
 tempfile.tempdir = sys.argv[1]
 code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
@@ -134,7 +145,7 @@ def test_voila_ends_with_a_killed_launcher_and_the_next_run_removes_its_page(tmp
     monkeypatch.setattr(server.tempfile, "tempdir", str(tmp_path))
     command = [sys.executable, "-c", WAITING, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as launcher:
-        *_, child = (launcher.stdout.readline() for _ in range(3))  # after the address
+        child = launcher.stdout.readline()
         launcher.kill()
     deadline = time.monotonic() + 10
     while server._is_running(int(child)) and time.monotonic() < deadline:

@@ -1,4 +1,8 @@
-"""Let a trained adapter read other channels: those it knows keep their weights, new ones begin with a relative's."""
+"""Trained adapters made into others: one that reads other channels, or the mean of two.
+
+Channels that an adapter knows keep their weights, and new ones begin with a relative's. The mean of two trainings of
+which one continued the other is often better than both (Wortsman et al. 2022, Model soups).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from ..files import copy_files
+from ..errors import ExpotionError
+from ..files import atomic_write, copy_files
 from ..musicgen.adapter import DESCRIPTION, read_config
 
 RELATIVES = {"event": "pulse", "activity": "motion_energy", "motion_missing": "body_missing"}
@@ -41,6 +46,28 @@ def change_channels(folder: Path, channels: Sequence[str], output: Path) -> None
     save_file(tensors, output / WEIGHTS, metadata={"format": "pt"})
     description = asdict(replace(config, channels=tuple(channels)))
     (output / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
+
+
+def average(first: Path, second: Path, output: Path) -> None:
+    """Write the mean of two adapters.
+
+    Args:
+        first: the folder of one adapter.
+        second: the folder of another that continued its training.
+        output: the folder to write to, which may be one of them.
+
+    Raises:
+        ExpotionError: they differ in their channels or sizes.
+    """
+    from safetensors.torch import load_file, save_file
+
+    if read_config(first) != read_config(second):
+        raise ExpotionError(f"The adapters in {first} and {second} differ in their channels or sizes.")
+    ours, theirs = load_file(first / WEIGHTS), load_file(second / WEIGHTS)
+    copy_files(second, output)
+    mean = {name: ((ours[name].float() + weight.float()) / 2).to(weight.dtype) for name, weight in theirs.items()}
+    with atomic_write(output / WEIGHTS, overwrite=True) as temporary:
+        save_file(mean, temporary, metadata={"format": "pt"})
 
 
 def _column(name: str, known: Sequence[str]) -> int | None:

@@ -1,13 +1,17 @@
-"""An adapter that is made to read other channels does with those it knows what it did before."""
+"""An adapter that is made to read other channels does with those it knows what it did before; two have a mean."""
 
 from __future__ import annotations
+
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from expotion_lite.controls.channels import ADAPTER_CHANNELS
-from expotion_lite.lab.adapter_channels import change_channels
+from expotion_lite.errors import ExpotionError
+from expotion_lite.lab.adapter_weights import WEIGHTS, average, change_channels
 from expotion_lite.musicgen.adapter import (
     BUNDLED,
     AdapterConfig,
@@ -89,3 +93,20 @@ def test_the_bundled_adapter_reads_the_channels_of_a_new_one_and_stays_as_it_is(
     controls = np.random.default_rng(1).random((50, len(ADAPTER_CHANNELS))).astype(np.float32)
     same, own = (vectors(folder, ADAPTER_CHANNELS, controls) for folder in (tmp_path / "same", BUNDLED))
     assert torch.equal(same, own) and (BUNDLED / "visual_adapter.json").read_bytes() == before
+
+
+def test_the_mean_of_two_adapters_lies_halfway_and_replaces_one_of_them(tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(BUNDLED, other)
+    theirs = {name: weight + 1 for name, weight in load_file(BUNDLED / WEIGHTS).items()}
+    save_file(theirs, other / WEIGHTS, metadata={"format": "pt"})
+    average(BUNDLED, other, other)
+    for name, weight in load_file(other / WEIGHTS).items():
+        assert weight.dtype == theirs[name].dtype and torch.allclose(weight, theirs[name] - 0.5, atol=1e-3), name
+    load_adapter(load("nano"), other)
+
+
+def test_adapters_that_differ_have_no_mean(old, tmp_path):
+    with pytest.raises(ExpotionError, match="differ in their channels or sizes"):
+        average(BUNDLED, old, tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
