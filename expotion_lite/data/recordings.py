@@ -18,6 +18,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ from .examples import Examples, load_cached
 if TYPE_CHECKING:
     from ..controls.channels import Controls
     from ..musicgen.loading import MusicGen
+    from ..video.reading import Video
 
 CACHE_FOLDER = ".expotion-lite"
 VIDEOS = (
@@ -196,9 +198,10 @@ def examples_of(
     left_out: dict[Path, str] = {}
     for recording in tqdm(recordings, desc="recordings", unit="video", disable=not progress):
         content = digest(recording)
+        opened = lru_cache(partial(_opened, fetch, recording))  # at most once, and only if something must be computed
         try:
-            controls = _controls_of(recording, fetch, content, cache, musicgen)
-            codes, sound = _codes_of(recording, fetch, content, cache, musicgen, codec)
+            controls = _controls_of(opened, content, cache, musicgen)
+            codes, sound = _codes_of(opened, content, cache, musicgen, codec)
             seconds = min(codes.shape[1], len(controls.values)) / musicgen.frame_rate
             if seconds < SHORTEST_S:
                 raise ExpotionError(f"it lasts {seconds:.1f} s; record at least {SHORTEST_S:g} s.")
@@ -227,19 +230,23 @@ def examples_of(
     return Examples.join(parts), left_out
 
 
-def _controls_of(
-    recording: Recording, fetch: Callable[[Recording], Path], content: str, cache: Path, musicgen: MusicGen
-) -> Controls:
+def _opened(fetch: Callable[[Recording], Path], recording: Recording) -> Video:
+    """Open a recording's video."""
+    from ..video.reading import check_video
+
+    return check_video(fetch(recording))
+
+
+def _controls_of(opened: Callable[[], Video], content: str, cache: Path, musicgen: MusicGen) -> Controls:
     """Extract the controls of a recording's performer, or load them from the cache."""
     from ..controls.channels import Controls
     from ..controls.extraction import extract_controls
     from ..landmarks.extraction import extract_landmarks
-    from ..video.reading import check_video
 
     path = cache / f"controls-{content}-{_CONTROLS_VERSION}-{musicgen.frame_rate:g}.npz"
     if (cached := load_cached(path, lambda: _checked_controls(Controls.load(path), musicgen))) is not None:
         return cached
-    video = check_video(fetch(recording))
+    video = opened()
     if not video.info.has_audio:
         raise ExpotionError("it has no sound, so there is no music to learn; record the music with it.")
     landmarks = extract_landmarks(video, progress=False).require_person()
@@ -268,7 +275,7 @@ def _checked_codes(arrays: dict[str, np.ndarray], musicgen: MusicGen) -> tuple[n
 
 
 def _codes_of(
-    recording: Recording, fetch: Callable[[Recording], Path], content: str, cache: Path, musicgen: MusicGen, codec: str
+    opened: Callable[[], Video], content: str, cache: Path, musicgen: MusicGen, codec: str
 ) -> tuple[np.ndarray, str]:
     """Encode a recording's music, or load its codes from the cache.
 
@@ -278,12 +285,11 @@ def _codes_of(
     import torch
 
     from ..musicgen.codes import encode
-    from ..video.reading import read_audio
 
     path = cache / f"codes-{content}-{_CODES_VERSION}-{codec}.npz"
     if (cached := load_cached(path, lambda: _checked_codes(read_npz(path), musicgen))) is not None:
         return cached
-    audio = read_audio(fetch(recording), musicgen.sample_rate)
+    audio = opened().audio(musicgen.sample_rate)
     if not np.abs(audio).max(initial=0.0) > SILENCE:
         raise ExpotionError("its sound is silent, so there is no music to learn; record the music with it.")
     codes = encode(musicgen, torch.from_numpy(audio)[None])[0].cpu().numpy().astype(np.int16)

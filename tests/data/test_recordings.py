@@ -13,6 +13,8 @@ from recorded import RATE, tune, write_class, write_recording
 from expotion_lite.assets import example_clip
 from expotion_lite.data.recordings import CACHE_FOLDER, RecordedFolder
 from expotion_lite.errors import ExpotionError
+from expotion_lite.video import reading
+from expotion_lite.video.demuxing import scan_packets
 from expotion_lite.video.reading import read_frames
 from expotion_lite.video.writing import write_video
 
@@ -78,6 +80,21 @@ def another_codec(musicgen):
     bias.data += 0.5
     yield musicgen
     bias.data -= 0.5
+
+
+def test_each_video_is_read_through_once(musicgen, monkeypatch, quick_landmarks, tmp_path):
+    scanned = []
+
+    def scan(source):
+        scanned.append(source)
+        return scan_packets(source)
+
+    monkeypatch.setattr(reading, "scan_packets", scan)
+    paths = [write_recording(tmp_path / name / "one.mp4", tune(hz)) for name, hz in (("anna", 440), ("ben", 550))]
+    RecordedFolder(tmp_path).examples(musicgen)
+    assert scanned == paths
+    RecordedFolder(tmp_path).examples(musicgen)
+    assert len(scanned) == 2, "everything is in the cache"
 
 
 def test_controls_and_codes_are_computed_again_only_if_they_change(musicgen, monkeypatch, quick_landmarks, tmp_path):
