@@ -116,6 +116,8 @@ def test_what_the_package_imports_is_declared():
         "huggingface_hub": "transformers",
         "IPython": "jupyterlab",
         "traitlets": "ipywidgets",
+        "jupyter_server": "voila",
+        "tornado": "voila",
         "typing_extensions": "torch",
     }
     third_party = imported - set(sys.stdlib_module_names) - {"expotion_lite"}

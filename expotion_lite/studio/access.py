@@ -1,6 +1,6 @@
-"""Who may open the studio's page: whoever has its whole address, from no page of another site, a few times at once.
+"""Access to the studio's page: for whoever has its whole address, from no page of another site, a few times at once.
 
-Voila loads these classes by name, see `server.SETTINGS`.
+Voila loads these classes by name, see `server.settings`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import webbrowser
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ..errors import ExpotionError
 
@@ -31,19 +32,29 @@ POLICY = (
 No other page shows this one in a frame."""
 PAGE_PREFIX = "expotion-studio-"
 """Begins the names of the temporary folders in which pages lie; the number of the process follows."""
-SETTINGS = {
-    "Voila": {
-        "tornado_settings": {"headers": {"Content-Security-Policy": POLICY}},
-        "identity_provider_class": "expotion_lite.studio.access.Access",
-    },
-    "VoilaConfiguration": {"multi_kernel_manager_class": "expotion_lite.studio.access.Kernels"},
-    "KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"},  # files that only their owner can open
-    "IdentityProvider": {"cookie_options": {"SameSite": "Strict"}},  # not sent with requests of other pages
-}
+LONGEST_TEMPORARY = 36
+"""Characters of the path of temporary files with which a kernel's socket, 66 more, is within macOS's limit of 103."""
+ABANDONED_S = 600
+"""Seconds after which the kernel of a page ends that was left without a word, as by a browser that crashed."""
 INTRODUCTION = """# The studio
 
 Closing or reloading this page deletes takes that were not exported; recordings stay. To end the studio, press Ctrl+C in
 the terminal."""
+
+
+def settings() -> dict[str, dict[str, Any]]:
+    """Return Voila's settings, for a file `voila.json` in the folder where it runs."""
+    short = len(tempfile.gettempdir()) <= LONGEST_TEMPORARY
+    return {
+        "Voila": {
+            "tornado_settings": {"headers": {"Content-Security-Policy": POLICY}},
+            "identity_provider_class": "expotion_lite.studio.access.Access",
+        },
+        "VoilaConfiguration": {"multi_kernel_manager_class": "expotion_lite.studio.access.Kernels"},
+        "KernelManager": {"transport": "ipc" if os.name == "posix" and short else "tcp"},  # ipc: files of their owner
+        "MappingKernelManager": {"cull_idle_timeout": ABANDONED_S, "cull_interval": 30},  # of pages that are gone
+        "IdentityProvider": {"cookie_options": {"SameSite": "Strict"}},  # not sent with requests of other pages
+    }
 
 
 def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
@@ -71,7 +82,7 @@ def studio_notebook(folder: Path, model: str, adapter: str | None) -> str:
 def command(notebook: Path, port: int) -> list[str]:
     """Return the command that serves a notebook as a page (Voila), readable only with the token in JUPYTER_TOKEN.
 
-    Run it in the notebook's folder, where `SETTINGS` are.
+    Run it in the notebook's folder, where the file with `settings` is.
 
     Args:
         notebook: path of the notebook.
@@ -119,7 +130,7 @@ def serve_studio(
     try:
         notebook = page / "studio.ipynb"
         notebook.write_text(studio_notebook(place, model, adapter), encoding="utf-8")
-        (page / "voila.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+        (page / "voila.json").write_text(json.dumps(settings()), encoding="utf-8")
         threading.Thread(target=_announce_when_served, args=(address, port, browser), daemon=True).start()
         return subprocess.run(
             command(notebook, port),

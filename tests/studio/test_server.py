@@ -114,6 +114,13 @@ def test_a_real_page_needs_its_token_and_prints_nothing_but_its_address(tmp_path
     assert all("503" in line for line in lines[2:]), "only the refusal of a fifth page is told"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there, kernels are always reached by TCP")
+def test_kernels_are_reached_by_files_unless_their_paths_would_be_too_long(monkeypatch):
+    for folder, transport in (("/tmp", "ipc"), ("/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T", "tcp")):
+        monkeypatch.setattr(server.tempfile, "tempdir", folder)
+        assert server.settings()["KernelManager"]["transport"] == transport
+
+
 def test_errors_are_one_line(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     assert main(["studio", "--recordings", str(tmp_path / "file")]) == 2
