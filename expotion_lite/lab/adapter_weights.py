@@ -1,7 +1,7 @@
 """Trained adapters made into others: one that reads other channels, or the mean of two.
 
-Channels that an adapter knows keep their weights, and new ones begin with a relative's. The mean of two trainings of
-which one continued the other is often better than both (Wortsman et al. 2022, Model soups).
+Channels that an adapter knows keep their weights, and new ones begin with a relative's. The mean of the weights before
+and after a training can keep the good of both (Wortsman et al. 2022, Robust fine-tuning of zero-shot models).
 """
 
 from __future__ import annotations

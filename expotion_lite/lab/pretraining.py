@@ -147,7 +147,6 @@ def train(options: argparse.Namespace) -> None:
     from ..musicgen.adapter import BUNDLED
     from ..musicgen.loading import NANO, device_named, load
     from ..training.checkpoints import keep_plan
-    from .adapter_weights import average
     from .key_supervision import load_harmony_probe
 
     plan, device = _plan(options), str(device_named(options.device))
@@ -167,9 +166,8 @@ def train(options: argparse.Namespace) -> None:
         start=options.adapter,
         steps=options.steps,
         without=options.without,
+        average_with_start=options.average,
     )
-    if options.average:
-        average(options.adapter, options.folder / "adapter", options.folder / "adapter")
     if options.export:
         if not options.adapter_only:
             copy_files(nano, NANO)
@@ -273,6 +271,7 @@ def train_nano_adapter(
     start: Path | None = None,
     steps: int | None = None,
     without: Sequence[str] = (),
+    average_with_start: bool = False,
 ) -> None:
     """Train an adapter on event curves of music, and on synthetic performances.
 
@@ -286,11 +285,12 @@ def train_nano_adapter(
         start: the folder of an adapter to continue from; None trains a new one. It may read other channels.
         steps: number of steps to take instead of `hours`.
         without: names of `LEFT_OUT`, for comparisons.
+        average_with_start: write the mean of `start` and what it has become.
     """
     from ..controls.channels import ADAPTER_CHANNELS
     from ..musicgen.adapter import read_config
     from ..training.loop import TrainingConfig, train_adapter
-    from .adapter_weights import change_channels
+    from .adapter_weights import average, change_channels
     from .event_training import event_examples
     from .key_supervision import key_loss_from_faces
 
@@ -321,6 +321,8 @@ def train_nano_adapter(
         draw_controls=data.draw_controls,
         print_log=True,
     )
+    if average_with_start and start:
+        average(start, folder / "adapter", folder / "adapter")
 
 
 if __name__ == "__main__":

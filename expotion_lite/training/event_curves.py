@@ -28,7 +28,6 @@ BANDS = (0, 14, 36, 64)  # limits of the low, middle and high bands, of 64 mel b
 _WIDTHS = np.diff(BANDS) / BANDS[-1]
 _EXPRESSIONS = ("smile", "frown", "brows_up", "jaw_open", "expression_energy")
 _DEVIATION = (0.3, 0.3, 1.0, 1.0, 1.0)  # of held expressions: smiles and frowns would tell the mode of the music
-
 _RESTLESSNESS = (0.35, 0.1, 0.25, 0.15, 0.3)  # at most, the standard deviation of a restless face
 
 
