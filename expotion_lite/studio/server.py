@@ -160,19 +160,18 @@ def _free_port(port: int) -> int:
     raise ExpotionError(f"The ports from {port} on are taken; choose another --port.")
 
 
-def _announce_when_served(address: str, port: int, browser: bool, patience_s: float = 60.0) -> None:
-    """Print an address as soon as its port answers, and open it in the browser if that is wanted."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
+def _announce_when_served(address: str, port: int, browser: bool) -> None:
+    """Print an address as soon as its port answers, however late, and open it in the browser if that is wanted."""
+    while True:
         try:
             socket.create_connection((ADDRESS, port), timeout=1.0).close()
         except OSError:
             time.sleep(0.2)
         else:
-            print(f"The studio: {address}\nOnly this whole address opens it. Press Ctrl+C here to end it.", flush=True)
-            if browser:
-                webbrowser.open(address)
-            return
+            break
+    print(f"The studio: {address}\nOnly this whole address opens it. Press Ctrl+C here to end it.", flush=True)
+    if browser:
+        webbrowser.open(address)
 
 
 def _remove_abandoned_pages() -> None:

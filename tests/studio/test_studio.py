@@ -16,7 +16,6 @@ import sys
 import time
 import urllib.request
 import wave
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -456,6 +455,16 @@ def _run_far(page, address):
     page.wait_for_selector(".el-recorder .el-note", state="attached", timeout=90_000)
 
 
+def _printed_address(log):
+    """Wait for the address in the log: it is printed once the server answers. Returns it."""
+    for _ in range(480):
+        for word in log.read_text().split():
+            if "token=" in word:
+                return word
+        time.sleep(0.25)
+    raise AssertionError(f"No address in two minutes: {log.read_text()}")
+
+
 def test_the_command_serves_a_studio_that_works_by_keyboard(page):
     port = _free_port()
     words = [sys.executable, "-m", "expotion_lite", "studio", "--no-browser", "--port", str(port)]
@@ -465,12 +474,7 @@ def test_the_command_serves_a_studio_that_works_by_keyboard(page):
             words, cwd=page.folder, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        for _ in range(240):
-            with suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=2).close()
-                break
-            time.sleep(0.25)
-        address = next(word for word in log.read_text().split() if "token=" in word)
+        address = _printed_address(log)
         stranger = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10)
         assert "/login" in stranger.url and "Studio" not in stranger.read().decode()
         alone = page.context.browser.new_page(viewport={"width": 1060, "height": 1200})
