@@ -3,6 +3,7 @@ from . import course as course
 from . import data as data
 from . import evaluation as evaluation
 from . import landmarks as landmarks
+from . import live as live
 from . import musicgen as musicgen
 from . import plots as plots
 from . import studio as studio
@@ -26,7 +27,9 @@ from .generation import generate_codes as generate_codes
 from .generation import load_pipeline as load_pipeline
 from .generation import to_audio as to_audio
 from .landmarks import Landmarks as Landmarks
+from .landmarks import LiveLandmarks as LiveLandmarks
 from .landmarks import extract_landmarks as extract_landmarks
+from .live import LiveEngine as LiveEngine
 from .musicgen import MusicGen as MusicGen
 from .musicgen import Settings as Settings
 from .musicgen import load as load

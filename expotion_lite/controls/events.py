@@ -248,6 +248,34 @@ def person_curves(
         frame_rate: in Hz.
         beat: from gestures (0) to a steady beat (1), see `find_person_events`.
     """
+    found = find_movements(values, channels, frame_rate)
+    events = find_person_events(found.turns, found.arrivals, len(values), frame_rate, beat)
+    return event_curve(events, len(values), frame_rate), found.activity
+
+
+@dataclass(frozen=True, eq=False)
+class Movements:
+    """Movements of a person, before it is decided which of them are events.
+
+    Attributes:
+        turns: turning points of the dominant motion.
+        arrivals: where movements arrive.
+        activity: (T,) 0..1.
+    """
+
+    turns: Events
+    arrivals: Events
+    activity: np.ndarray
+
+
+def find_movements(values: np.ndarray, channels: Sequence[str], frame_rate: float) -> Movements:
+    """Find turns, arrivals and activity of a person in controls.
+
+    Args:
+        values: see `person_curves`.
+        channels: their C names.
+        frame_rate: in Hz.
+    """
     joints = values[:, column_indices(_JOINT_VELOCITIES, channels)].astype(np.float64)
     moving = joints.any(axis=0)
     joint_speed = np.sqrt((joints[:, moving] ** 2).mean(axis=1)) if moving.any() else np.zeros(len(values))
@@ -257,8 +285,7 @@ def person_curves(
     arrivals = find_arrivals(joint_speed, flow_speed if seen else None, frame_rate, activity)
     pulse = values[:, column_indices(("pulse",), channels)[0]]
     turns = turns_of(pulse if seen or moving.any() else np.zeros_like(pulse), frame_rate)
-    events = find_person_events(turns, arrivals, len(values), frame_rate, beat)
-    return event_curve(events, len(values), frame_rate), activity
+    return Movements(turns, arrivals, activity)
 
 
 def turns_of(pulse: np.ndarray, frame_rate: float) -> Events:

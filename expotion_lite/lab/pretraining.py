@@ -49,6 +49,7 @@ SETTINGS: dict[str, Any] = {  # of the adapter's training, beside its hours and 
     "lr": 5e-4,
     "adapter_lr": 1e-3,
     "past_dropout": 0.8,
+    "future_dropout": 0.4,
     "video_dropout": 0.15,
     "modality_dropout": 0.0,  # event curves are hidden where they are drawn
     "crop": 0.75,

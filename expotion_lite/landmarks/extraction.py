@@ -118,6 +118,16 @@ class Landmarks:
             )
         return self
 
+    def part(self, start: int, end: int) -> Landmarks:
+        """Return the frames from `start` to before `end`, with their times as they are."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Landmarks(
+            **{
+                name: value[start:end] if name in _SHAPES and value is not None else value
+                for name, value in values.items()
+            }
+        )
+
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write an npz file (no pickle) with one array per attribute.
 
@@ -228,6 +238,82 @@ def extract_landmarks(
     return table.landmarks(*size)
 
 
+class LiveLandmarks:
+    """Landmarks of pictures that come one after another, as from a camera.
+
+    It finds what `extract_landmarks` finds, picture by picture. Close it when no more pictures come, or use it in a
+    `with` statement.
+
+    Args:
+        face_model: see `extract_landmarks`.
+        pose_model: see `extract_landmarks`.
+        max_people: see `extract_landmarks`.
+        max_side: see `extract_landmarks`.
+
+    Raises:
+        ExpotionError: a model is missing.
+
+    Example:
+        >>> with LiveLandmarks() as live:
+        ...     seen = live.find(np.zeros((240, 320, 3), np.uint8), 0.0)
+        >>> len(seen.times), bool(seen.face_found[0])
+        (1, False)
+
+    Notebook: notebooks/07_play_it
+    """
+
+    def __init__(
+        self,
+        *,
+        face_model: str | os.PathLike[str] | None = None,
+        pose_model: str | os.PathLike[str] | None = None,
+        max_people: int = 4,
+        max_side: int = 640,
+    ) -> None:
+        face_bundle, pose_bundle = find_model("face", face_model), find_model("pose", pose_model)
+        from .optical_flow import FlowMeter
+        from .tracking import BodyFollower, FaceFollower
+
+        self._checker = _Checker(max_side)
+        self._face = FaceFollower(face_bundle, max_people)
+        self._body = BodyFollower(pose_bundle, max_people)
+        self._meter = FlowMeter()
+
+    def find(self, image: np.ndarray, time_s: float) -> Landmarks:
+        """Find face, body and flow in the next picture.
+
+        Args:
+            image: (H, W, 3) uint8 RGB; smaller pictures take less time, 320 x 240 are enough for one person.
+            time_s: when it was taken, in seconds on any clock; later than the picture before.
+
+        Returns:
+            Landmarks of one frame, at the time given.
+
+        Raises:
+            ExpotionError: it is no picture, too small, or not later than the one before.
+        """
+        from ..video.reading import Frame
+
+        picture = self._checker.check(Frame(image, time_s))
+        face, others = self._face.step(picture.image, picture.time_s)
+        body = self._body.step(picture.image, picture.time_s, face, others)
+        table = _Table(1)
+        table.add(picture, face, body, self._meter.step(picture.image, face, body))
+        table.arrays["times"][0] = time_s
+        return table.landmarks(*picture.size)
+
+    def close(self) -> None:
+        """Release the models."""
+        self._face.close()
+        self._body.close()
+
+    def __enter__(self) -> LiveLandmarks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class _Picture(NamedTuple):
     """A frame as the models see it."""
 
@@ -260,16 +346,21 @@ def _require_iterable(video: object) -> None:
         raise ExpotionError(f"A {type(video).__name__} is no video; give a path, bytes, a file object or frames.")
 
 
-def _checked_pictures(frames: Iterable[Frame], max_side: int) -> Generator[_Picture, None, None]:
-    """Check every frame, and scale all to the size of the first, no side longer than `max_side` pixels."""
-    import cv2
+class _Checker:
+    """Checks frames, and scales all to the size of the first, no side longer than `max_side` pixels."""
 
-    from ..video.upright import SMALLEST_SIDE
+    def __init__(self, max_side: int) -> None:
+        self._max_side, self._count = max_side, 0
+        self._target: tuple[int, int] | None = None
+        self._start, self._last = 0.0, -np.inf
 
-    target: tuple[int, int] | None = None
-    start, last = 0.0, -np.inf
-    for index, frame in enumerate(frames):
-        image, time_s = np.asarray(frame.image), float(frame.time_s)
+    def check(self, frame: Frame) -> _Picture:
+        """Return the next frame as the models see it, or refuse it."""
+        import cv2
+
+        from ..video.upright import SMALLEST_SIDE
+
+        index, image, time_s = self._count, np.asarray(frame.image), float(frame.time_s)
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ExpotionError(f"Frame {index} is {image.dtype} {image.shape}; give (height, width, 3) uint8 RGB.")
         height, width = image.shape[:2]
@@ -278,15 +369,23 @@ def _checked_pictures(frames: Iterable[Frame], max_side: int) -> Generator[_Pict
                 f"Frame {index} is {width} x {height} pixels, too small to show a face; "
                 f"give at least {SMALLEST_SIDE} pixels on either side."
             )
-        if not last < time_s < np.inf:
+        if not self._last < time_s < np.inf:
             raise ExpotionError(f"Frame {index} is at {time_s:g} s, not after the one before it; sort frames by time.")
-        start, last = start if index else time_s, time_s
-        if target is None:
-            scale = min(1.0, max_side / max(width, height))
-            target = max(1, round(width * scale)), max(1, round(height * scale))
-        if (width, height) != target:
-            image = cv2.resize(image, target, interpolation=cv2.INTER_AREA)
-        yield _Picture(np.ascontiguousarray(image), time_s - start, (width, height))
+        self._start, self._last = self._start if index else time_s, time_s
+        self._count += 1
+        if self._target is None:
+            scale = min(1.0, self._max_side / max(width, height))
+            self._target = max(1, round(width * scale)), max(1, round(height * scale))
+        if (width, height) != self._target:
+            image = cv2.resize(image, self._target, interpolation=cv2.INTER_AREA)
+        return _Picture(np.ascontiguousarray(image), time_s - self._start, (width, height))
+
+
+def _checked_pictures(frames: Iterable[Frame], max_side: int) -> Generator[_Picture, None, None]:
+    """Check every frame, see `_Checker`."""
+    checker = _Checker(max_side)
+    for frame in frames:
+        yield checker.check(frame)
 
 
 def _with_faces(

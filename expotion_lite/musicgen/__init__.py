@@ -7,6 +7,7 @@
 - `adapter`: the visual adapter with its gate, and LoRA.
 - `step_decoder`: one step of the decoder.
 - `sampling`: the sampling loop with guidance and windows.
+- `endless`: sampling of music without end.
 - `live_audio`: audio while music is sampled.
 - `precision`: the training dtype.
 """

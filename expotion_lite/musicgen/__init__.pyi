@@ -15,6 +15,7 @@ from .codes import delay as delay
 from .codes import encode as encode
 from .codes import inputs_and_labels as inputs_and_labels
 from .codes import undelay as undelay
+from .endless import EndlessSampler as EndlessSampler
 from .live_audio import AudioStream as AudioStream
 from .live_audio import ObservedDecoder as ObservedDecoder
 from .loading import HUB_NAMES as HUB_NAMES

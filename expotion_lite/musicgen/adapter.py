@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .loading import MusicGen
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "adapter"
+EVENT_CHANNELS = ("event", "pulse")
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 DESCRIPTION = "visual_adapter.json"
 _MOST = {"width": 65_536, "hidden": 65_536, "kernel": 1_001, "rank": 4_096, "alpha": 65_536}
@@ -112,21 +113,47 @@ class VisualAdapter(nn.Module):
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         self.gate = nn.Parameter(torch.ones(1))
+        self.is_event = torch.tensor([name in EVENT_CHANNELS for name in config.channels])
 
-    def forward(self, controls: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, controls: torch.Tensor, ahead: torch.Tensor | None = None, foreseen: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Compute what is added to the decoder's input.
+
+        In live playing, the future is not known. So each frame may see only a few frames ahead. Farther ahead, events
+        are foreseen or none, and all other channels stay as they are at the last known frame.
 
         Args:
             controls: (B, T, C) at the model's frame rate.
+            ahead: (B,) int64, how many frames each frame sees ahead; -1 sees all. None sees all throughout.
+            foreseen: (B,) 1 where events farther ahead are foreseen, 0 where they are not; given with `ahead`.
 
         Returns:
             (B, T, D), all zeros before training.
         """
         x = nn.functional.gelu(self.inner(controls.transpose(1, 2)))
         x = nn.functional.gelu(self.outer(x)).transpose(1, 2)
+        if ahead is not None and foreseen is not None and (rows := ahead >= 0).any():
+            x = x.index_put((rows,), self._features_ahead(controls[rows], ahead[rows], foreseen[rows]))
         features = self.norm(x) / x.shape[-1] ** 0.5  # scaled down so that they cannot drown the controls
         embeds: torch.Tensor = self.gate * self.project(torch.cat([features, controls], dim=-1))
         return embeds
+
+    def _features_ahead(self, controls: torch.Tensor, ahead: torch.Tensor, foreseen: torch.Tensor) -> torch.Tensor:
+        """Compute the convolutions' features (B, T, H) with a window for each frame that holds what the frame sees."""
+        batch, frames, channels = controls.shape
+        reach = self.inner.kernel_size[0] - 1  # frames that the two convolutions read before and after a frame
+        windows = nn.functional.pad(controls.transpose(1, 2), (reach, reach)).unfold(2, 2 * reach + 1, 1)
+        offsets = torch.arange(-reach, reach + 1, device=controls.device)
+        last = (torch.arange(frames, device=controls.device) + ahead[:, None]).clamp(max=frames - 1)  # (B, T)
+        held = controls.gather(1, last[..., None].expand(-1, -1, channels)).transpose(1, 2)[..., None]  # (B, C, T, 1)
+        is_event = self.is_event.to(controls.device)[:, None, None]
+        guessed = torch.where(is_event, windows * foreseen.to(windows.dtype)[:, None, None, None], held)
+        seen = torch.where(offsets <= ahead[:, None, None, None], windows, guessed)  # (B, C, T, W)
+        x = seen.transpose(1, 2).flatten(0, 1)
+        x = nn.functional.gelu(nn.functional.conv1d(x, self.inner.weight, self.inner.bias))
+        x = nn.functional.gelu(nn.functional.conv1d(x, self.outer.weight, self.outer.bias))
+        return x.view(batch, frames, -1)
 
 
 def attach(musicgen: MusicGen, config: AdapterConfig) -> Any:
@@ -209,12 +236,16 @@ def _add_control(decoder: Any, module: nn.Module, inputs: Any, positions: torch.
     return controlled
 
 
-def embed_controls(model: Any, controls: torch.Tensor) -> torch.Tensor:
+def embed_controls(
+    model: Any, controls: torch.Tensor, ahead: torch.Tensor | None = None, foreseen: torch.Tensor | None = None
+) -> torch.Tensor:
     """Run the visual adapter of a model.
 
     Args:
         model: a MusicGen with an adapter, as `attach` returns it.
         controls: (B, T, C) at the model's frame rate.
+        ahead: (B,) see `VisualAdapter.forward`; None sees all.
+        foreseen: (B,) likewise.
 
     Returns:
         embeds: (B, T, D) to add to the decoder's input, on the model's device.
@@ -223,7 +254,7 @@ def embed_controls(model: Any, controls: torch.Tensor) -> torch.Tensor:
     """
     adapter = _inner_decoder(model).visual_adapter
     parameter = next(adapter.parameters())
-    embeds: torch.Tensor = adapter(controls.to(parameter.device, parameter.dtype))
+    embeds: torch.Tensor = adapter(controls.to(parameter.device, parameter.dtype), ahead, foreseen)
     return embeds
 
 

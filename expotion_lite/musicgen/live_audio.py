@@ -1,4 +1,4 @@
-"""Audio while music is sampled: decodes the codes in chunks of half a second, as soon as they are drawn.
+"""Audio while music is sampled: decodes the codes in chunks as soon as they are drawn.
 
 `ObservedDecoder` reports the codes as the sampling loop draws them, and `AudioStream` turns them into audio.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .step_decoder import Decoder
 
 CHUNK_S = 0.5
-MARGIN = 8  # frames on either side that the codec's convolutions read
+MARGIN = 5  # frames on either side that the codec's convolutions read
 
 
 class ObservedDecoder:
@@ -28,7 +28,7 @@ class ObservedDecoder:
     Args:
         decoder: computes the logits.
         n_codebooks: number of codes per frame.
-        on_codes: called after a step that completes a frame, with all complete frames.
+        on_codes: called after a step that completes frames, with the new ones, each (K,) int64.
 
     Attributes:
         codes: the complete frames so far, each (K,) int64.
@@ -64,51 +64,66 @@ class ObservedDecoder:
             first = 1 + frame - self._begin
             self.codes.append(np.array([self._columns[first + k][k] for k in range(self._n_codebooks)]))
         if len(self.codes) > n_before:
-            self._on_codes(self.codes)
+            self._on_codes(self.codes[n_before:])
 
 
 class AudioStream:
-    """Decoder of codes to audio chunks that join without a seam.
+    """Decoder of codes to audio chunks that join without a seam. Its memory does not grow.
 
     Args:
         musicgen: the model whose codec is used.
         on_audio: called with each chunk, (N,) float32 from -1 to 1.
-        n_samples: length of all audio; what comes after is dropped.
+        n_samples: length of all audio; what comes after is dropped. None for music without end.
+        chunk_s: length of a chunk in seconds; the last one may be shorter.
+        margin: frames that must follow a frame before it is decoded. With fewer than 5 the sound comes earlier, and
+            differs a little from that of all codes at once (by 0.02% with 4, by 1% with 3).
 
     Example:
         >>> from expotion_lite.musicgen.loading import load
         >>> chunks = []
         >>> stream = AudioStream(load("nano"), chunks.append, n_samples=8_000)
-        >>> stream.finish(30 * [np.zeros(4, int)])
+        >>> stream.feed(30 * [np.zeros(4, int)])
+        >>> stream.finish()
         >>> sum(map(len, chunks))
         8000
     """
 
-    def __init__(self, musicgen: MusicGen, on_audio: Callable[[np.ndarray], None], n_samples: int) -> None:
+    def __init__(
+        self,
+        musicgen: MusicGen,
+        on_audio: Callable[[np.ndarray], None],
+        n_samples: int | None = None,
+        *,
+        chunk_s: float = CHUNK_S,
+        margin: int = MARGIN,
+    ) -> None:
         self._musicgen, self._on_audio, self._samples_left = musicgen, on_audio, n_samples
+        self._chunk, self._margin = max(1, round(chunk_s * musicgen.frame_rate)), margin
         self._before, self._lstm, self._after = split_at_lstm(musicgen.model.audio_encoder.decoder)
-        self._done = 0  # frames that are decoded
-        self._state: Any = None  # of the LSTM after these frames
-        self._past: list[torch.Tensor] = []  # the LSTM's output for the last few of them
+        self._frames: list[np.ndarray] = []  # the last few that are decoded, and all that are not
+        self._decoded = 0  # of these frames
+        self._state: Any = None  # of the LSTM after the decoded frames
+        self._past: list[torch.Tensor] = []  # the LSTM's output for those of them that are kept
 
     def feed(self, codes: list[np.ndarray]) -> None:
-        """Decode what no later code can change, once it fills a chunk. codes: all frames so far, each (K,)."""
-        chunk = round(CHUNK_S * self._musicgen.frame_rate)
-        if len(codes) - MARGIN - self._done >= chunk:
-            self._decode_up_to(len(codes) - MARGIN, codes)
+        """Add frames, each (K,), and decode what no later frame can change, once it fills a chunk."""
+        self._frames += codes
+        ready = len(self._frames) - self._margin - self._decoded
+        if ready >= self._chunk:
+            self._decode(ready)
 
-    def finish(self, codes: list[np.ndarray]) -> None:
-        """Decode the rest. codes: all frames, each (K,)."""
-        if len(codes) > self._done:
-            self._decode_up_to(len(codes), codes)
+    def finish(self) -> None:
+        """Decode the rest."""
+        if len(self._frames) > self._decoded:
+            self._decode(len(self._frames) - self._decoded)
 
-    def _decode_up_to(self, end: int, codes: list[np.ndarray]) -> None:
-        """Decode the frames up to `end`, continuing from the LSTM's state, which holds the phase of every tone."""
+    def _decode(self, new: int) -> None:
+        """Decode the next frames, continuing from the LSTM's state, which holds the phase of every tone."""
         import torch
 
-        past, new = min(self._done, MARGIN), end - self._done
+        past = self._decoded
         with torch.inference_mode():
-            known = torch.from_numpy(np.stack(codes[self._done - past :], axis=1))[None]
+            known = torch.from_numpy(np.stack(self._frames, axis=1))[None]
             latents = self._before(latents_of(self._musicgen, known))[..., past:]
             hidden, state = self._run_lstm(latents[..., :new], self._state)
             lookahead, _ = self._run_lstm(latents[..., new:], state)  # context for the convolutions, decoded later
@@ -116,8 +131,11 @@ class AudioStream:
             decoded = self._after(hidden)[0, 0].float().cpu().numpy()
         hop = self._musicgen.hop
         audio = np.clip(decoded[past * hop : (past + new) * hop][: self._samples_left], -1.0, 1.0)
-        self._past = [hidden[..., max(0, past + new - MARGIN) : past + new]]
-        self._state, self._done, self._samples_left = state, end, self._samples_left - len(audio)
+        begin = max(0, past + new - MARGIN)
+        self._past, self._state = [hidden[..., begin : past + new]], state
+        self._frames, self._decoded = self._frames[begin:], past + new - begin
+        if self._samples_left is not None:
+            self._samples_left -= len(audio)
         if len(audio):
             self._on_audio(audio)
 

@@ -102,13 +102,23 @@ class StepDecoder:
             text_mask: (B, L), 1 for words; a row of zeros means no text.
             max_steps: number of steps of the window.
         """
-        batch, length, width = text.shape
+        batch, _, width = text.shape
         self.done = 0
         self.table = _position_table(self.positions, max_steps, self.codes)
         cache = (batch, self.heads, max_steps, width // self.heads)
         self.keys = [text.new_zeros(cache) for _ in self.layers]
         self.values = [text.new_zeros(cache) for _ in self.layers]
+        self.read_text(text, text_mask)
 
+    @torch.inference_mode()
+    def read_text(self, text: torch.Tensor, text_mask: torch.Tensor) -> None:
+        """Exchange the text of a window; the music that is read stays.
+
+        Args:
+            text: see `start`.
+            text_mask: see `start`.
+        """
+        _, length, width = text.shape
         attended = text_mask.bool().clone()
         attended[~attended.any(1)] = True  # a row without text attends to zeros, which adds nothing
         self.text_bias = torch.zeros_like(attended, dtype=text.dtype).masked_fill_(~attended, -torch.inf)[:, None, None]
@@ -120,7 +130,7 @@ class StepDecoder:
         """Read the next tokens and return the logits of those that follow.
 
         Args:
-            tokens: (B, K, n) in the delay pattern; n > 1 only in the first call.
+            tokens: (B, K, n) in the delay pattern.
             control: (B, n, D) to add to the decoder's input, or None.
 
         Returns:
@@ -145,7 +155,13 @@ class StepDecoder:
         self.keys[i][:, :, self.done : end] = k
         self.values[i][:, :, self.done : end] = v
         keys, values = self.keys[i][:, :, :end], self.values[i][:, :, :end]
-        attended = F.scaled_dot_product_attention(q, keys, values, is_causal=x.shape[1] > 1)
+        n = x.shape[1]
+        earlier = None  # (n, end): what each step may read
+        if n > 1 and self.done > 0:
+            earlier = torch.ones(n, end, dtype=torch.bool, device=x.device).tril(self.done)
+        attended = F.scaled_dot_product_attention(
+            q, keys, values, attn_mask=earlier, is_causal=n > 1 and earlier is None
+        )
         return F.linear(self._join(attended), self.layers[i].out)
 
     def _cross_attention(self, x: torch.Tensor, i: int) -> torch.Tensor:

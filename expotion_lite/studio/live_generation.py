@@ -97,7 +97,8 @@ class GenerationRun:
         if not codes.size:
             raise Cancelled("Stopped before there was any music; press Generate to begin again.")
         if self._stream is not None and not (cancel is not None and cancel.is_set()):
-            self._stream.finish(list(codes.T))  # a cancelled take makes no more sound
+            self._stream.feed(list(codes.T[len(self._decoder.codes) :]))
+            self._stream.finish()  # a cancelled take makes no more sound
         self._report(codes.shape[1])
         return codes
 
@@ -105,7 +106,7 @@ class GenerationRun:
         if self._stream is not None:
             self._stream.feed(codes)
         if time.monotonic() - self._last_report > _REPORT_EVERY_S:
-            self._report(len(codes))
+            self._report(len(self._decoder.codes))
 
     def _hand_out(self, audio: np.ndarray, on_sound: OnSound) -> None:
         if self.first_sound_s is None:

@@ -29,6 +29,8 @@ class Batch:
         mask: (B, L) int64, 1 where the model may read a token; all 0 hides the caption.
         video: (B,) float32, 1 shows the video, 0 hides it.
         past: (B, T) float32, 1 where later frames may read this frame's codes, 0 where these are hidden.
+        ahead: (B,) int64, how many frames of the controls each frame sees ahead, -1 for all; None shows all.
+        foreseen: (B,) float32, 1 where events farther ahead are foreseen; None where all are shown.
     """
 
     codes: torch.Tensor
@@ -37,10 +39,12 @@ class Batch:
     mask: torch.Tensor
     video: torch.Tensor
     past: torch.Tensor
+    ahead: torch.Tensor | None = None
+    foreseen: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Copy the batch to a device."""
-        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+        return Batch(**{name: value.to(device) for name, value in vars(self).items() if value is not None})
 
 
 def collate(musicgen: MusicGen, examples: Examples, rows: np.ndarray) -> Batch:

@@ -1,6 +1,6 @@
-"""Hiding of captions, videos, modalities and the past from the model in training, and the reasons for it.
+"""Hiding of captions, videos, modalities, past and future from the model in training, and the reasons for it.
 
-A model that always gets everything learns to rely on what is easiest to use. So each training batch hides four things,
+A model that always gets everything learns to rely on what is easiest to use. So each training batch hides five things,
 in shares of the examples that `TrainingConfig` sets:
 
 - The words (`text_dropout`), and independently the video (`video_dropout`). The model then also learns to predict
@@ -9,10 +9,12 @@ in shares of the examples that `TrainingConfig` sets:
   learns to use either.
 - Stretches of the music so far (`past_dropout`), from none to all of it. Music tells its own next beat, so a model that
   hears all of the past gains little by watching. Word dropout (Bowman et al. 2016, section 3.1) serves the same end.
+- What the person will do (`future_dropout`). In live playing it is not known yet: a beat can be foreseen, any other
+  movement not.
 
-The first three change the batch's `mask`, `video` and `controls`. For the past, `Batch.past` marks the hidden frames,
-and `mask_past` replaces their codes by the pad token where the decoder reads them. They remain labels to predict.
-Held-out losses are measured with nothing hidden, except for the one without a video.
+The first three change the batch's `mask`, `video` and `controls`, the last one its `ahead`. For the past, `Batch.past`
+marks the hidden frames, and `mask_past` replaces their codes by the pad token where the decoder reads them. They remain
+labels to predict. Held-out losses are measured with nothing hidden, except for the one without a video.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from ..controls.channels import MODALITIES, hide
 from .batches import Batch
 
 STRETCH = 16  # frames of the past that are hidden together
+MOST_AHEAD = 12  # frames that are known ahead where the future is hidden: 0.24 s
 
 
 def hide_conditions(batch: Batch, text_share: float, video_share: float, rng: np.random.Generator) -> Batch:
@@ -60,6 +63,17 @@ def hide_past(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
     """
     n, frames = batch.past.shape
     return replace(batch, past=draw_past(n, frames, share, rng))
+
+
+def hide_future(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
+    """Hide what lies more than 0 to `MOST_AHEAD` frames ahead in a share of the examples; in half of them, not events.
+
+    Notebook: notebooks/06_lora_finetuning
+    """
+    n = len(batch.video)
+    hidden, foreseen = rng.random((2, n)) < np.array([[share], [0.5]])
+    ahead = np.where(hidden, rng.integers(0, MOST_AHEAD + 1, n), -1)
+    return replace(batch, ahead=torch.from_numpy(ahead), foreseen=torch.from_numpy(foreseen.astype(np.float32)))
 
 
 def draw_past(n: int, frames: int, share: float, rng: np.random.Generator) -> torch.Tensor:

@@ -32,7 +32,7 @@ from ..musicgen.loading import MusicGen
 from ..musicgen.precision import precision_of
 from .batches import Batch, collate, crop
 from .checkpoints import read_log, train_for
-from .hiding import hide_conditions, hide_modalities, hide_past, mask_past
+from .hiding import hide_conditions, hide_future, hide_modalities, hide_past, mask_past
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -51,10 +51,11 @@ class TrainingConfig:
         batch: examples per step.
         lr: peak learning rate of LoRA.
         adapter_lr: peak learning rate of the visual adapter.
-        text_dropout: share of the examples whose caption is hidden. `training.hiding` explains this and the next three.
+        text_dropout: share of the examples whose caption is hidden. `training.hiding` explains this and the next four.
         video_dropout: share whose video is hidden, drawn independently.
         modality_dropout: share whose expression is hidden, and share of others whose motion is; at most 0.5.
         past_dropout: share in which stretches of the music so far are hidden.
+        future_dropout: share in which the person's future is hidden, as live playing needs it.
         clip: largest gradient norm.
         seed: determines the adapter's first weights, the batches, and what is hidden in them.
         crop: share of the steps that train on stretches of `batches.CROP_FRAMES` instead of whole examples: faster, and
@@ -80,6 +81,7 @@ class TrainingConfig:
     video_dropout: float = 0.2
     modality_dropout: float = 0.1
     past_dropout: float = 0.7
+    future_dropout: float = 0.0
     crop: float = 0.0
     keep: str = "loss"
     clip: float = 1.0
@@ -99,6 +101,7 @@ class TrainingConfig:
             ("video_dropout", 1),
             ("modality_dropout", 0.5),
             ("past_dropout", 1),
+            ("future_dropout", 1),
             ("crop", 1),
         ):
             if not 0 <= getattr(self, name) <= most:
@@ -121,7 +124,7 @@ def loss_of(model: PeftModel, batch: Batch, pad: int) -> torch.Tensor:
     """
     inputs, labels = inputs_and_labels(batch.codes, pad)
     inputs = mask_past(inputs, batch.past, pad)
-    visual = embed_controls(model, batch.controls) * batch.video[:, None, None]
+    visual = embed_controls(model, batch.controls, batch.ahead, batch.foreseen) * batch.video[:, None, None]
     with conditioned(model, frames_to_steps(visual, labels.shape[2])):
         out = model(input_ids=batch.tokens, attention_mask=batch.mask, decoder_input_ids=inputs, use_cache=False)
     logits = out.logits.float().unflatten(0, (len(labels), -1))  # (B, K, S, V)
@@ -334,7 +337,8 @@ class _AdapterTraining:
             batch = crop(batch, rng)
         batch = hide_conditions(batch, config.text_dropout, config.video_dropout, rng)
         batch = hide_modalities(batch, self.train.channels, config.modality_dropout, rng)
-        return hide_past(batch, config.past_dropout, rng)
+        batch = hide_past(batch, config.past_dropout, rng)
+        return hide_future(batch, config.future_dropout, rng)
 
     @torch.no_grad()
     def validate(self, held_out: Examples) -> dict[str, float]:

@@ -20,7 +20,7 @@ from astronaut import IRISES, MOUTH, NOSE, extract, film, needs_models, same, sc
 
 import expotion_lite
 from expotion_lite.errors import Cancelled, ExpotionError
-from expotion_lite.landmarks.extraction import BLENDSHAPES, Landmarks, extract_landmarks
+from expotion_lite.landmarks.extraction import BLENDSHAPES, Landmarks, LiveLandmarks, extract_landmarks
 from expotion_lite.video.reading import Frame
 from expotion_lite.video.writing import write_video
 
@@ -242,3 +242,29 @@ class TestSavedLandmarks:
             replace(photo_landmarks, blendshapes=np.zeros((5, 51), np.float32))
         with pytest.raises(ExpotionError, match="flow has shape"):
             replace(photo_landmarks, flow=np.zeros((5, 2), np.float32))
+
+
+class TestPicturesAsTheyCome:
+    def test_they_give_the_landmarks_of_a_video(self, photo):
+        pictures = [np.roll(photo, 3 * i, axis=1) for i in range(5)]
+        frames = [Frame(picture, 7.0 + 0.04 * i) for i, picture in enumerate(pictures)]
+        expected = extract_landmarks(frames, progress=False)
+        with LiveLandmarks() as live:
+            found = [live.find(frame.image, frame.time_s) for frame in frames]
+        assert [float(each.times[0]) for each in found] == [frame.time_s for frame in frames]
+        for name in ("face", "blendshapes", "head_pose", "body", "flow", "face_found", "brightness"):
+            together = np.concatenate([getattr(each, name) for each in found])
+            np.testing.assert_array_equal(together, getattr(expected, name))
+        assert (found[0].width, found[0].height) == (512, 512)
+
+    def test_what_is_no_picture_or_comes_too_late_is_refused_and_the_next_one_is_not(self, photo):
+        with LiveLandmarks() as live:
+            live.find(photo, 1.0)
+            for image, time_s, message in (
+                (photo, 1.0, "not after"),
+                (photo[..., 0], 2.0, "RGB"),
+                (photo[:8, :8], 2.0, "too small"),
+            ):
+                with pytest.raises(ExpotionError, match=message):
+                    live.find(image, time_s)
+            assert live.find(photo, 2.0).face_found[0]

@@ -6,12 +6,14 @@ import json
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from expotion_lite.errors import ExpotionError
 from expotion_lite.musicgen.adapter import (
     BUNDLED,
     AdapterConfig,
+    VisualAdapter,
     attach,
     load_adapter,
     probe_of,
@@ -71,3 +73,28 @@ def test_an_adapter_of_another_model_of_the_same_shape_is_refused(tmp_path):
     values = {name: value for name, value in json.loads(description.read_text()).items() if name != "probe"}
     description.write_text(json.dumps(values))
     load_adapter(other, tmp_path)
+
+
+@pytest.fixture
+def random_adapter():
+    torch.manual_seed(0)
+    adapter = VisualAdapter(AdapterConfig(("event", "smile"), 32))
+    torch.nn.init.normal_(adapter.project.weight)
+    return adapter.eval()
+
+
+def test_frames_that_see_all_that_the_convolutions_read_are_as_without_a_limit(random_adapter):
+    controls = torch.randn(3, 150, 2)
+    limited = random_adapter(controls, torch.tensor([24, -1, 40]), torch.zeros(3))
+    torch.testing.assert_close(limited[:, 24:-24], random_adapter(controls)[:, 24:-24], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("foreseen", [0.0, 1.0])
+def test_a_frame_reads_nothing_beyond_what_it_sees_but_events_that_are_foreseen(random_adapter, foreseen):
+    controls, ahead, shown = torch.randn(1, 100, 2), torch.tensor([5]), torch.tensor([foreseen])
+    before = random_adapter(controls, ahead, shown)
+    for channel, is_foreseen in ((0, foreseen > 0), (1, False)):
+        other = controls.clone()
+        other[:, 60:, channel] += 1
+        changed = (random_adapter(other, ahead, shown) != before).any(-1)[0].nonzero()[0, 0]
+        assert int(changed) == (60 - 24 if is_foreseen else 60 - 5)

@@ -25,9 +25,9 @@ def test_audio_in_chunks_is_the_audio_of_all_codes(nano):
     """The state of the codec's LSTM, which holds the phase of the tones, is kept between chunks."""
     codes, chunks = encode(nano, torch.from_numpy(play(compose(24, 6.0), 16_000))[None]), []
     stream, frames = AudioStream(nano, chunks.append, codes.shape[-1] * nano.hop), list(codes[0].T.numpy())
-    for n in range(1, len(frames) + 1):
-        stream.feed(frames[:n])
-    stream.finish(frames)
+    for frame in frames:
+        stream.feed([frame])
+    stream.finish()
     assert len(chunks) == len(frames) // 25 and {len(chunk) for chunk in chunks[:-1]} == {25 * nano.hop}
     np.testing.assert_allclose(np.concatenate(chunks), decode(nano, codes)[0].numpy().clip(-1, 1), atol=2e-3)
 
@@ -36,12 +36,27 @@ def test_the_observed_codes_are_the_sampled_ones_over_several_windows(nano):
     reports = []
 
     def on_codes(codes):
-        reports.append(len(codes))
+        reports.extend(codes)
 
     decoder = ObservedDecoder(StepDecoder(nano.model.decoder), nano.n_codebooks, on_codes)
     condition = Condition(*encode_prompts(nano, ["happy rock"]))
     codes = sample_codes(replace(nano, window=40), decoder, condition, 70, Settings())
     observed = np.stack(decoder.codes, axis=1)
-    assert reports == list(range(1, len(decoder.codes) + 1)), "each frame once, as soon as it is complete"
+    np.testing.assert_array_equal(reports, decoder.codes)  # each frame is reported once
     assert observed.shape[1] >= 70 - 1, "the last step's codes are not read any more"
     np.testing.assert_array_equal(observed, codes[0, :, : observed.shape[1]].numpy())
+
+
+def test_music_without_end_needs_no_more_memory_and_may_come_earlier(nano):
+    codes = encode(nano, torch.from_numpy(play(compose(24, 6.0), 16_000))[None])
+    whole, frames = decode(nano, codes)[0].numpy().clip(-1, 1), list(codes[0].T.numpy())
+    for margin, error in ((5, 1e-4), (4, 1e-3)):
+        chunks = []
+        stream = AudioStream(nano, chunks.append, chunk_s=0.1, margin=margin)
+        for frame in frames:
+            stream.feed([frame])
+            assert len(stream._frames) <= 5 + 5 + margin
+        audio = np.concatenate(chunks)
+        assert {len(chunk) for chunk in chunks} == {5 * nano.hop}
+        assert len(audio) >= (len(frames) - margin - 5) * nano.hop
+        assert np.sqrt(np.mean((audio - whole[: len(audio)]) ** 2)) < error * np.sqrt(np.mean(whole**2))

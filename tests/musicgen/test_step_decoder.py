@@ -48,6 +48,12 @@ def test_logits_equal_transformers_with_adapter_lora_and_two_prompts(prompt, tmp
     logits += [decoder.step(steps[..., s : s + 1], control[:, s : s + 1]) for s in range(6, 23)]
     assert torch.allclose(torch.stack(logits, 2), expected[:, :, 5:], atol=1e-4)
 
+    decoder.start(*encode_prompts(musicgen, ["piano", "silence, nothing"]), 23)
+    decoder.read_text(*encode_prompts(musicgen, [prompt, "techno"]))
+    for first, last in ((0, 5), (5, 6), (6, 15), (15, 23)):  # several steps at once, at the start and later
+        read = decoder.step(steps[..., first:last], control[:, first:last])
+        assert torch.allclose(read, expected[:, :, last - 1], atol=1e-4)
+
     save_adapter(model, config, tmp_path / "adapter")
     again, _ = load_adapter(load("nano"), tmp_path / "adapter")
     assert torch.equal(transformers_logits(again), expected)

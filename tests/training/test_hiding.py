@@ -1,4 +1,4 @@
-"""Training hides captions, videos, modalities and the past, each in its share of the examples."""
+"""Training hides captions, videos, modalities, past and future, each in its share of the examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import torch
 from expotion_lite.controls.channels import CHANNELS, MODALITIES, hide
 from expotion_lite.musicgen.codes import inputs_and_labels
 from expotion_lite.training.batches import Batch
-from expotion_lite.training.hiding import hide_conditions, hide_modalities, hide_past, mask_past
+from expotion_lite.training.hiding import (
+    MOST_AHEAD,
+    hide_conditions,
+    hide_future,
+    hide_modalities,
+    hide_past,
+    mask_past,
+)
 
 
 @pytest.fixture
@@ -49,6 +56,15 @@ def test_the_past_is_hidden_in_stretches(batch):
     assert 0.45 < (hidden == 0).float().mean() < 0.65, "half of the examples, and some by chance"
     assert hidden.max() > 0.8
     assert (past[:, :16] == past[:, :1]).all(), "a stretch is hidden whole"
+
+
+def test_the_future_is_hidden_beyond_a_few_frames_and_events_may_be_foreseen(batch):
+    hidden = hide_future(batch, 0.4, np.random.default_rng(0))
+    some = hidden.ahead >= 0
+    assert 0.33 < some.float().mean() < 0.47 and (hidden.ahead[~some] == -1).all()
+    assert sorted(set(hidden.ahead[some].tolist())) == list(range(MOST_AHEAD + 1))
+    assert 0.4 < hidden.foreseen[some].mean() < 0.6
+    assert hidden.to(torch.device("cpu")).ahead is not None and batch.to(torch.device("cpu")).ahead is None
 
 
 def test_hidden_frames_are_not_read_one_step_later():

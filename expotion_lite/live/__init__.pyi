@@ -1,0 +1,9 @@
+from .engine import DELAY_S as DELAY_S
+from .engine import LiveEngine as LiveEngine
+from .engine import Status as Status
+from .engine import play_recording as play_recording
+from .foresight import PhaseLockedPulse as PhaseLockedPulse
+from .perception import Recent as Recent
+from .perception import RecentControls as RecentControls
+from .perception import RecentLandmarks as RecentLandmarks
+from .timeline import Timeline as Timeline
