@@ -19,8 +19,8 @@
 # thing at a time, and repeat what you liked. Here you turn the model into one. At the end the *studio* has
 # buttons for all of this, and you record yourself.
 #
-# **Time:** half a minute of computing on two CPU cores, 40 minutes with reading, playing and listening. So
-# small a model needs no GPU. Large ones need one to play without gaps.
+# **Time:** a minute of computing on two CPU cores, 50 minutes with reading, playing and listening. So small a
+# model needs no GPU. Large ones need one to play without gaps.
 #
 # **By the end you can**
 #
@@ -28,6 +28,7 @@
 # - *predict* when streamed sound has gaps, and *prevent* them,
 # - *change* one knob, one group of channels or one curve, and *say* what stayed fixed,
 # - *compare* two takes without being misled by loudness,
+# - *foresee* a beat with a phase-locked loop, and *say* what that can and cannot do for music that is played live,
 # - *keep* a take so that somebody else can make it again.
 #
 # **You need** [02_controls](02_controls.ipynb), guidance and the delay pattern from
@@ -83,7 +84,7 @@ ax = el.plots.plot_controls(nodder.controls, channels)
 # Why wait for the last frame? A stretch of sound can be played as soon as nothing later changes it.
 #
 # **Predict:** the music comes in chunks of half a second, 25 frames. So that they meet without a click, the
-# codec decodes eight frames beyond each and discards them. The delay pattern adds more steps. After how many
+# codec decodes five frames beyond each and discards them. The delay pattern adds more steps. After how many
 # steps of the model can the first chunk be heard?
 
 # %%
@@ -108,7 +109,7 @@ assert sum(map(len, chunks)) == len(kept.take.audio)
 Audio(np.concatenate(chunks), rate=rate)
 
 # %% [markdown]
-# **Explain.** After 25 + 8 + 3 = 36 steps. The delay pattern adds one step less than there are codebooks, and
+# **Explain.** After 25 + 5 + 3 = 33 steps. The delay pattern adds one step less than there are codebooks, and
 # there are four.
 #
 # The player must not run out of sound. When the first chunk has come, it waits for a moment, its *lead*. Then
@@ -252,7 +253,101 @@ for letter, sound in [("A", gain_a * a), ("B", gain_b * b)]:
     display(Video(str(path), embed=True, width=320))
 
 # %% [markdown]
-# ## 6. Keep it
+# ## 6. Live: a beat before it comes
+#
+# So far she had finished before the music began. Live, music sounds while she moves. It can answer a nod only
+# after its *latency*, the time from a movement to its sound:
+#
+# | what takes time | seconds |
+# |---|---|
+# | finding her landmarks in a picture | 0.06 |
+# | a turn is a turn only when the head has gone back a little | 0.1 |
+# | frames are drawn before they are heard: 5 in a chunk, 3 of the delay pattern, 4 of the codec, a reserve | 0.3 |
+# | seeing an event before it comes, as in training | 0.1 |
+#
+# **Predict:** she nods every two thirds of a second. Each nod is heard 0.6 s late. What does she hear?
+#
+# **Explain.** A beat that is almost right, but always a little before her next nod. Musicians do not react to
+# each other's beats. They know when the next one will come. A *phase-locked loop* knows it, too. It holds a
+# period and the time of one beat. Each turn pulls both towards itself by a part of its error.
+
+
+# %%
+def lock(turns):
+    """Return the time of the last beat and the period, seconds, of a loop that takes in turns one by one."""
+    beat, period = turns[1], turns[1] - turns[0]
+    for turn in turns[2:]:
+        passed = max(1, round((turn - beat) / period))  # beats since the last turn, 2 if one had no turn
+        expected = beat + passed * period
+        error = turn - expected
+        beat = expected + 0.45 * error
+        period = period + 0.2 * error / passed
+    return beat, period
+
+
+rng = np.random.default_rng(0)
+turns = np.cumsum(np.append(0.5, np.linspace(0.69, 0.65, 14))) + rng.normal(0, 0.015, 15)
+pulse = el.live.PhaseLockedPulse()
+for turn in turns:
+    pulse.turn(turn)
+beat, period = lock(turns)
+assert np.allclose([beat, period], [pulse.beat_s, pulse.period_s])
+print(f"next beat: {beat + period - turns[-1]:.2f} s after the last turn; certainty {pulse.certainty:.2f}")
+
+# %% [markdown]
+# She goes faster and faster here. **Predict:** is the foreseen beat too early, or too late? And what happens if
+# the loop believes each turn completely, with 1 instead of 0.45 and 0.2?
+
+# %%
+expected = [sum(lock(turns[:n])) for n in range(3, 15)]
+last_interval = [2 * turns[n - 1] - turns[n - 2] for n in range(3, 15)]
+figure, ax = plt.subplots(figsize=(8, 2.8))
+ax.plot(turns[3:], 1000 * (turns[3:] - expected), "o-", label="loop")
+ax.plot(turns[3:], 1000 * (turns[3:] - last_interval), ".--", label="believes the last interval")
+ax.axhline(0, color="0.7")
+ax.set(xlabel="time (s)", ylabel="turn late by (ms)")
+figure.legend(loc="outside right center")
+plt.show()
+
+# %% [markdown]
+# **Look:** her turns come 15 ms before they are expected, on average, because the loop follows slowly. Who believes
+# only the last interval is hardly late, but scatters almost twice as much: it takes every tremble for a new tempo.
+#
+# Now the engine. It gets her landmarks one by one, as from a camera, and hands out sound that is due. Here its
+# clock runs faster than time. The loop puts beats where they will be heard when it is sure. Every other event
+# comes 0.6 s after the movement.
+
+# %%
+seconds = 14.0
+walker = session.draw(beats_curve(bpm, seconds, 700), seconds, movement="nod")
+engine, shown = el.LiveEngine(session.pipeline(), "rock with guitar, bass and drums"), 0
+
+
+def show(now_s):
+    """Show the engine what a camera has seen by now, with landmarks that take 0.06 s."""
+    global shown
+    while shown < len(walker.landmarks.times) and walker.landmarks.times[shown] < now_s - 0.06:
+        engine.see(walker.landmarks.part(shown, shown + 1))
+        shown += 1
+
+
+music = el.live.play_recording(engine, show, seconds)
+print(engine.status(seconds))
+Audio(music, rate=engine.sample_rate)
+
+# %%
+nods = np.arange(30 / bpm, seconds, 60 / bpm)
+heard = el.metrics.track_beats(music, engine.sample_rate)
+for name, moments_s in [("with her nods", nods), ("half a beat later", nods + 30 / bpm)]:
+    later = moments_s[moments_s > 4]
+    print(f"beats of the music that agree {name}: F {el.metrics.beat_f_measure(heard[heard > 4], later):.2f}")
+
+# %% [markdown]
+# **Explain.** The loop needs three nods before it is sure. Then the music is not late at all: it stands on nods that
+# were not made yet. When she stops, it plays a beat or two too many. No loop can foresee a single gesture, so
+# that one is always late.
+#
+# ## 7. Keep it
 #
 # An export has three files: the video, the sound, and a small text file with everything that made the take.
 # It names the person, the words, every knob, weight and curve.
@@ -268,7 +363,7 @@ assert np.array_equal(again.take.codes, kept.take.codes)
 # machine may add numbers in another order. One different choice then changes all that follow, and `same` is
 # `False`.
 #
-# ## 7. The studio
+# ## 8. The studio
 #
 # The studio has buttons for these functions, and uses your webcam. It needs a browser: JupyterLab at
 # `localhost`, or Colab, which is untried. (In Colab, *Runtime, Interrupt execution* replaces *Cancel*.) VS
@@ -408,13 +503,13 @@ check((enough, expected), both_agree)
 # - A drawn curve can replace a filmed person: the model only sees controls.
 # - Sound can start after a fraction of a second. It has no gaps only if frames are written faster than they
 #   are heard.
+# - Live music is late, unless it foresees. A phase-locked loop foresees a steady beat, and nothing else.
 # - Keep the seed, change one thing, swap the person, match the loudness. Then your ears may judge.
 # - A small text file is enough to make a take again.
 #
 # ## Limits
 #
-# - The model sees the whole gesture before it begins. It answers fast, but not to a movement that you have
-#   not made yet.
+# - Outside of section 6, the model sees the whole gesture before it begins.
 # - One take is an anecdote, and you know how each was made: your listening is not blind.
 #
 # ## References
@@ -424,8 +519,9 @@ check((enough, expected), both_agree)
 #   and its delay pattern.
 # - Brooks, Holynski and Efros 2023, [InstructPix2Pix](https://arxiv.org/abs/2211.09800): guidance by two
 #   conditions.
+# - Large and Jones 1999, "The dynamics of attending", Psychological Review 106: people as loops that lock to a beat.
 # - `expotion_lite/studio/session.py` and `live_generation.py`, `expotion_lite/controls/steering.py`: what the
-#   buttons call.
+#   buttons call. `expotion_lite/live`: the engine of section 6.
 #
 # ## Next
 #

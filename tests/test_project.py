@@ -43,6 +43,7 @@ HEAVY = {
 # These modules define networks or train them, so they begin with torch; nothing else may.
 NEURAL = {
     "musicgen.adapter",
+    "musicgen.endless",
     "musicgen.precision",
     "musicgen.sampling",
     "musicgen.step_decoder",

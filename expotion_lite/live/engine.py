@@ -21,6 +21,7 @@ from .timeline import Timeline
 
 if TYPE_CHECKING:
     from ..generation import Pipeline
+    from ..landmarks.extraction import Landmarks
     from ..musicgen.step_decoder import StepDecoder
 
 CHUNK_FRAMES = 5  # of music that are drawn and handed out at once
@@ -60,15 +61,15 @@ class Status:
 class LiveEngine:
     """Music without end that follows a person.
 
-    Report what is seen to `eyes`, from any thread. Call `advance` about every 0.1 s and play what it returns. Prompt,
-    settings and beat may be changed from any thread; they count from the next chunk on.
+    Call `see` with the landmarks of each picture, and `advance` about every 0.1 s; play what it returns. All methods
+    may be called from any thread. Changes count from the next chunk on.
 
     Args:
         pipeline: a model with an adapter, from `generation.load_pipeline`. Its weights are shared, its state is not.
         prompt: description of the music.
         settings: how to sample.
         beat: from every gesture (0) to a steady beat (1), see `controls.events.find_person_events`.
-        eyes: what sees the person; None makes a `perception.RecentLandmarks`.
+        eyes: what sees the person instead of `see`, such as `perception.RecentControls`.
         delay_s: seconds from a movement that was not foreseen to its sound. Below about 0.4 it is too late for most.
         output_delay_s: seconds from handing out a sound until it is heard, where it is played at once.
 
@@ -101,7 +102,8 @@ class LiveEngine:
 
         musicgen, config = pipeline.musicgen, pipeline.config
         self.sample_rate, self.frame_rate = musicgen.sample_rate, musicgen.frame_rate
-        self.eyes: Eyes = RecentLandmarks(musicgen.frame_rate) if eyes is None else eyes
+        self._recent = RecentLandmarks(musicgen.frame_rate)
+        self._eyes: Eyes = self._recent if eyes is None else eyes
         self.output_delay_s = output_delay_s
         self._pipeline, self._lock = pipeline, threading.Lock()
         self._channels = config.channels if config is not None else ()
@@ -119,6 +121,18 @@ class LiveEngine:
         self._made = 0  # samples handed out
         self._volume = 0.0
         self._active_s = self._seen_s = -np.inf  # when the person was last active, and last seen
+
+    def see(self, frame: Landmarks) -> None:
+        """Take in what was seen in one picture.
+
+        Args:
+            frame: landmarks of one frame, as of `landmarks.LiveLandmarks`. Its time is when the picture was taken, on
+                the clock of `advance`. Frames may come late, out of order, or not at all.
+
+        Raises:
+            ExpotionError: these are no landmarks of one frame.
+        """
+        self._recent.add(frame)
 
     def change(self, *, prompt: str | None = None, settings: Settings | None = None, beat: float | None = None) -> None:
         """Change what the music follows, from the next chunk on. What is None stays.
@@ -212,7 +226,7 @@ class LiveEngine:
 
     def _look(self, now_s: float) -> None:
         """Take in what was seen up to now, and note whether the person is there and moves."""
-        recent = self.eyes.recent()
+        recent = self._eyes.recent()
         self._timeline.look(recent)
         if recent is None:
             return

@@ -16,6 +16,7 @@ import numpy as np
 from ..controls.channels import Controls
 from ..controls.events import with_events
 from ..controls.extraction import extract_controls
+from ..errors import ExpotionError
 from ..landmarks.extraction import Landmarks
 
 MEMORY_S = 8.0
@@ -64,14 +65,19 @@ class RecentLandmarks:
         self._frames: list[Landmarks] = []
         self._lock = threading.Lock()
 
-    def add(self, frame: Landmarks, time_s: float) -> None:
+    def add(self, frame: Landmarks) -> None:
         """Take in a frame.
 
         Args:
-            frame: landmarks of one frame; its own time is not read.
-            time_s: when the picture was taken, in seconds on any clock that goes on evenly. A frame of a time that is
-                known already is ignored.
+            frame: landmarks of one frame. Its time is when the picture was taken, in seconds on any clock that goes on
+                evenly. A frame of a time that is known already is ignored.
+
+        Raises:
+            ExpotionError: these are no landmarks of one frame.
         """
+        if len(frame.times) != 1:
+            raise ExpotionError(f"These are landmarks of {len(frame.times)} frames; add them one by one.")
+        time_s = float(frame.times[0])
         with self._lock:
             place = bisect.bisect_left(self._times, time_s)
             if place < len(self._times) and self._times[place] - time_s < 1e-6:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CHUNK_S = 0.5
 MARGIN = 5  # frames on either side that the codec's convolutions read
+AFTER = 2  # of them those that the convolutions after its LSTM read
 
 
 class ObservedDecoder:
@@ -103,7 +104,7 @@ class AudioStream:
         self._frames: list[np.ndarray] = []  # the last few that are decoded, and all that are not
         self._decoded = 0  # of these frames
         self._state: Any = None  # of the LSTM after the decoded frames
-        self._past: list[torch.Tensor] = []  # the LSTM's output for those of them that are kept
+        self._past: torch.Tensor | None = None  # the LSTM's output for the last decoded frames
 
     def feed(self, codes: list[np.ndarray]) -> None:
         """Add frames, each (K,), and decode what no later frame can change, once it fills a chunk."""
@@ -127,12 +128,12 @@ class AudioStream:
             latents = self._before(latents_of(self._musicgen, known))[..., past:]
             hidden, state = self._run_lstm(latents[..., :new], self._state)
             lookahead, _ = self._run_lstm(latents[..., new:], state)  # context for the convolutions, decoded later
-            hidden = torch.cat([*self._past, hidden, lookahead], -1)
-            decoded = self._after(hidden)[0, 0].float().cpu().numpy()
-        hop = self._musicgen.hop
-        audio = np.clip(decoded[past * hop : (past + new) * hop][: self._samples_left], -1.0, 1.0)
+            context = self._past[..., -AFTER:] if self._past is not None else hidden[..., :0]
+            decoded = self._after(torch.cat([context, hidden, lookahead[..., :AFTER]], -1))[0, 0].float().cpu().numpy()
+        hop, first = self._musicgen.hop, context.shape[-1]
+        audio = np.clip(decoded[first * hop : (first + new) * hop][: self._samples_left], -1.0, 1.0)
         begin = max(0, past + new - MARGIN)
-        self._past, self._state = [hidden[..., begin : past + new]], state
+        self._past, self._state = torch.cat([context, hidden], -1)[..., -AFTER:], state
         self._frames, self._decoded = self._frames[begin:], past + new - begin
         if self._samples_left is not None:
             self._samples_left -= len(audio)

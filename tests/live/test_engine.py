@@ -46,7 +46,7 @@ class _Camera:
             if self.hidden[0] <= times[self.next] < self.hidden[1]:
                 nothing = {name: np.full_like(getattr(frame, name), np.nan) for name in ("face", "body", "head_pose")}
                 frame = replace(frame, **nothing, face_found=np.array([False]), body_found=np.array([False]))
-            self.engine.eyes.add(frame, times[self.next])
+            self.engine.see(frame)
             self.next += 1
 
 
@@ -122,7 +122,7 @@ def test_threads_may_report_change_and_advance_at_once(pipeline):
 
     def show():
         for i in range(len(landmarks.times)):
-            engine.eyes.add(landmarks.part(i, i + 1), landmarks.times[i])
+            engine.see(landmarks.part(i, i + 1))
 
     def change():
         for beat in np.linspace(0, 1, 50):
