@@ -262,14 +262,14 @@ for letter, sound in [("A", gain_a * a), ("B", gain_b * b)]:
 # |---|---|
 # | finding her landmarks in a picture | 0.06 |
 # | a turn is a turn only when the head has gone back a little | 0.1 |
-# | frames are drawn before they are heard: 5 in a chunk, 3 of the delay pattern, 4 of the codec, a reserve | 0.3 |
-# | seeing an event before it comes, as in training | 0.1 |
+# | frames are drawn before they are heard: 8 in a chunk, 3 of the delay pattern, 5 of the codec, 6 in reserve | 0.45 |
 #
-# **Predict:** she nods every two thirds of a second. Each nod is heard 0.6 s late. What does she hear?
+# **Predict:** she nods every two thirds of a second, and each nod is heard 0.65 s late. What does she hear?
 #
-# **Explain.** A beat that is almost right, but always a little before her next nod. Musicians do not react to
-# each other's beats. They know when the next one will come. A *phase-locked loop* knows it, too. It holds a
-# period and the time of one beat. Each turn pulls both towards itself by a part of its error.
+# **Explain.** A beat that seems right: each sound comes with her next nod, though it belongs to the one before. If
+# she changes her tempo, it falls apart. Musicians do not react to each other's beats. They know when the next one
+# will come. A *phase-locked loop* knows it, too. It holds a period and the time of one beat. Each turn pulls both
+# towards itself by a part of its error.
 
 
 # %%
@@ -313,9 +313,9 @@ plt.show()
 # **Look:** her turns come 15 ms before they are expected, on average, because the loop follows slowly. Who believes
 # only the last interval is hardly late, but scatters almost twice as much: it takes every tremble for a new tempo.
 #
-# Now the engine. It gets her landmarks one by one, as from a camera, and hands out sound that is due. Here its
-# clock runs faster than time. The loop puts beats where they will be heard when it is sure. Every other event
-# comes 0.6 s after the movement.
+# Now the engine. It gets her landmarks one by one, and hands out sound that is due. (`el.LiveLandmarks` finds them
+# in the pictures of a camera.) Here its clock runs faster than time. When the loop is sure, its beats stand where
+# they will be heard. Every other event comes 0.65 s after the movement.
 
 # %%
 seconds = 14.0
@@ -346,6 +346,9 @@ for name, moments_s in [("with her nods", nods), ("half a beat later", nods + 30
 # **Explain.** The loop needs three nods before it is sure. Then the music is not late at all: it stands on nods that
 # were not made yet. When she stops, it plays a beat or two too many. No loop can foresee a single gesture, so
 # that one is always late.
+#
+# With a camera, run `from expotion_lite.studio import LiveInstrument` and then `LiveInstrument()` in a cell of your
+# own, and press *Start*. A slow machine plays with gaps at first; then the player waits a little longer.
 #
 # ## 7. Keep it
 #

@@ -54,7 +54,10 @@ NEURAL = {
     "training.loop",
 }
 # These are widgets, and ipywidgets brings IPython along.
-SHOWN = {f"studio.{name}" for name in "blind_test_panel browser page panels recording_controller widgets".split()}
+SHOWN = {
+    f"studio.{name}"
+    for name in "blind_test_panel browser live_instrument page panels recording_controller widgets".split()
+}
 
 
 def _modules() -> list[str]:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from ..landmarks.extraction import Landmarks
     from ..musicgen.step_decoder import StepDecoder
 
-CHUNK_FRAMES = 5  # of music that are drawn and handed out at once
-MARGIN = 4  # frames that must follow a frame before it is decoded, see `live_audio.AudioStream`
+CHUNK_FRAMES = 8  # of music that are drawn and handed out at once
+MOST_LATE_S = 0.3  # seconds that the engine catches up with, after it was kept from working
 RESERVE_S = 0.12  # seconds of sound that are ready ahead of what is heard
-DELAY_S = 0.6  # from a movement that was not foreseen to its sound
+DELAY_S = 0.65  # from a movement that was not foreseen to its sound
 _REACH = 24  # frames before and after a frame that the adapter reads
 _GONE_S, _STILL_S = 0.8, 1.5  # seconds after which a person counts as gone, or as still
 _STILL = 0.1  # activity below which a person is still
@@ -73,6 +73,12 @@ class LiveEngine:
         delay_s: seconds from a movement that was not foreseen to its sound. Below about 0.4 it is too late for most.
         output_delay_s: seconds from handing out a sound until it is heard, where it is played at once.
 
+    Attributes:
+        sample_rate: of the sound, in Hz.
+        frame_rate: of the music's codes, in Hz.
+        delay_s: see above.
+        output_delay_s: see above; `heard` adjusts it.
+
     Raises:
         ExpotionError: the prompt is empty or too long.
 
@@ -104,7 +110,7 @@ class LiveEngine:
         self.sample_rate, self.frame_rate = musicgen.sample_rate, musicgen.frame_rate
         self._recent = RecentLandmarks(musicgen.frame_rate)
         self._eyes: Eyes = self._recent if eyes is None else eyes
-        self.output_delay_s = output_delay_s
+        self.delay_s, self.output_delay_s = delay_s, output_delay_s
         self._pipeline, self._lock = pipeline, threading.Lock()
         self._channels = config.channels if config is not None else ()
         self._timeline = Timeline(self._channels, musicgen.frame_rate, delay_s, beat)
@@ -114,9 +120,7 @@ class LiveEngine:
             musicgen, decoder, text, mask, settings or Settings(), follows=config is not None
         )
         self._chunks: list[np.ndarray] = []
-        self._stream = AudioStream(
-            musicgen, self._chunks.append, chunk_s=CHUNK_FRAMES / musicgen.frame_rate, margin=MARGIN
-        )
+        self._stream = AudioStream(musicgen, self._chunks.append, chunk_s=CHUNK_FRAMES / musicgen.frame_rate)
         self._started_s: float | None = None  # when frame 0 is handed out
         self._made = 0  # samples handed out
         self._volume = 0.0
@@ -163,12 +167,14 @@ class LiveEngine:
             now_s: the present, in seconds on the clock by which frames are reported. The first call starts the music.
 
         Returns:
-            (N,) float32 from -1 to 1; empty if enough is ready. Played without a break, it is heard 0.12 s after it is
-            due.
+            (N,) float32 from -1 to 1; empty if enough is ready. There is always `RESERVE_S` more than is heard by now.
         """
         with self._lock:
             if self._started_s is None:
                 self._started_s = now_s
+            late_s = now_s - self._started_s - self._made / self.sample_rate
+            if late_s > MOST_LATE_S:  # what was missed is not made up for: it would delay all that follows
+                self._started_s += late_s
             due = (now_s - self._started_s + RESERVE_S) * self.sample_rate
             parts = []
             while self._made < due:
@@ -182,6 +188,22 @@ class LiveEngine:
         with self._lock:
             if self._started_s is not None:
                 self._started_s += seconds
+
+    def heard(self, at_s: float, time_s: float) -> float:
+        """Tell when a place in the music is heard, so that foreseen beats are heard as they come.
+
+        Args:
+            at_s: the place, in seconds of all sound that was returned.
+            time_s: when it is heard.
+
+        Returns:
+            `output_delay_s`, which follows from it.
+        """
+        with self._lock:
+            if self._started_s is not None:
+                delay_s = time_s - (self._started_s + RESERVE_S + at_s)
+                self.output_delay_s += 0.1 * (float(np.clip(delay_s, 0.0, 1.0)) - self.output_delay_s)
+            return self.output_delay_s
 
     def status(self, now_s: float) -> Status:
         """Return the state at a time."""

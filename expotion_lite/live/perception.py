@@ -1,4 +1,4 @@
-"""What was seen of a person in the last seconds, as controls: the causal view that live playing has.
+"""Perception in live playing: controls of the last seconds, from what was seen so far.
 
 Sizes and ranges are those of the last eight seconds. So they are sensible after one second, settled after five, and
 follow a person who comes nearer or grows tired. What is older is forgotten, and memory stays the same.

@@ -1,7 +1,7 @@
 """Sampling without end: the window of the decoder moves on with the music, without a pause.
 
-A decoder reads at most `musicgen.window` frames. Shortly before its window is full, a second window begins half a
-window earlier. It reads the codes that are known, a few at each step, and takes over as soon as it has caught up.
+A decoder reads at most `musicgen.window` frames. Shortly before its window is full, a second window begins a third
+of a window earlier. It reads the codes that are known, a few at each step, and takes over as soon as it has caught up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .step_decoder import StepDecoder
 if TYPE_CHECKING:
     from .loading import MusicGen
 
-SLICE = 10  # steps that the next window reads beside one step of the music
+SLICE, EVERY = 15, 5  # the next window reads 15 steps beside every 5th step of the music
 
 
 @dataclass
@@ -139,12 +139,12 @@ class EndlessSampler:
         """Begin the next window in time, let it read a few steps, and change to it once it has read all."""
         window = self._musicgen.window
         if self._next is None:
-            catching_up = math.ceil(window / 2 / (SLICE - 1)) + 1
+            catching_up = EVERY * (math.ceil(window / 3 / (SLICE - EVERY)) + 1)
             if self.step - self._current.start < window - catching_up:
                 return
-            self._next = self._begin(self.step - window // 2)
+            self._next = self._begin(self.step - window // 3)
         known = self.step - self._next.start
-        if self._next.read < known:
+        if self._next.read < known and self.step % EVERY == 0:
             self._read(self._next, min(self._next.read + SLICE, known))
         if self._next.read == known:
             self._current, self._next = self._next, None

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .step_decoder import Decoder
 
 CHUNK_S = 0.5
-MARGIN = 5  # frames on either side that the codec's convolutions read
-AFTER = 2  # of them those that the convolutions after its LSTM read
+BEFORE, AFTER = 3, 2  # frames on either side that the codec's convolutions before and after its LSTM read
+MARGIN = BEFORE + AFTER  # frames that must follow a frame before it is decoded
 
 
 class ObservedDecoder:
@@ -76,8 +76,6 @@ class AudioStream:
         on_audio: called with each chunk, (N,) float32 from -1 to 1.
         n_samples: length of all audio; what comes after is dropped. None for music without end.
         chunk_s: length of a chunk in seconds; the last one may be shorter.
-        margin: frames that must follow a frame before it is decoded. With fewer than 5 the sound comes earlier, and
-            differs a little from that of all codes at once (by 0.02% with 4, by 1% with 3).
 
     Example:
         >>> from expotion_lite.musicgen.loading import load
@@ -96,45 +94,52 @@ class AudioStream:
         n_samples: int | None = None,
         *,
         chunk_s: float = CHUNK_S,
-        margin: int = MARGIN,
     ) -> None:
         self._musicgen, self._on_audio, self._samples_left = musicgen, on_audio, n_samples
-        self._chunk, self._margin = max(1, round(chunk_s * musicgen.frame_rate)), margin
+        self._chunk = max(1, round(chunk_s * musicgen.frame_rate))
         self._before, self._lstm, self._after = split_at_lstm(musicgen.model.audio_encoder.decoder)
-        self._frames: list[np.ndarray] = []  # the last few that are decoded, and all that are not
-        self._decoded = 0  # of these frames
-        self._state: Any = None  # of the LSTM after the decoded frames
-        self._past: torch.Tensor | None = None  # the LSTM's output for the last decoded frames
+        self._frames: list[np.ndarray] = []  # those that the LSTM has not read, and `BEFORE` earlier ones
+        self._read = 0  # of these frames, those that the LSTM has read
+        self._state: Any = None  # of the LSTM after them
+        self._hidden: torch.Tensor | None = None  # its output where it is not decoded, and `AFTER` earlier frames
+        self._decoded = 0  # of these frames of output, those that are decoded
 
     def feed(self, codes: list[np.ndarray]) -> None:
         """Add frames, each (K,), and decode what no later frame can change, once it fills a chunk."""
         self._frames += codes
-        ready = len(self._frames) - self._margin - self._decoded
-        if ready >= self._chunk:
-            self._decode(ready)
+        if self._waiting() - MARGIN >= self._chunk:
+            self._decode(BEFORE, AFTER)
 
     def finish(self) -> None:
         """Decode the rest."""
-        if len(self._frames) > self._decoded:
-            self._decode(len(self._frames) - self._decoded)
+        if self._waiting():
+            self._decode(0, 0)
 
-    def _decode(self, new: int) -> None:
-        """Decode the next frames, continuing from the LSTM's state, which holds the phase of every tone."""
+    def _waiting(self) -> int:
+        """Return the number of frames that are not decoded."""
+        heard = 0 if self._hidden is None else self._hidden.shape[-1]
+        return len(self._frames) - self._read + heard - self._decoded
+
+    def _decode(self, before: int, after: int) -> None:
+        """Let the LSTM read all frames but the last `before`, and decode its output but for the last `after` frames.
+
+        The state of the LSTM holds the phase of every tone.
+        """
         import torch
 
-        past = self._decoded
+        end = len(self._frames) - before
         with torch.inference_mode():
             known = torch.from_numpy(np.stack(self._frames, axis=1))[None]
-            latents = self._before(latents_of(self._musicgen, known))[..., past:]
-            hidden, state = self._run_lstm(latents[..., :new], self._state)
-            lookahead, _ = self._run_lstm(latents[..., new:], state)  # context for the convolutions, decoded later
-            context = self._past[..., -AFTER:] if self._past is not None else hidden[..., :0]
-            decoded = self._after(torch.cat([context, hidden, lookahead[..., :AFTER]], -1))[0, 0].float().cpu().numpy()
-        hop, first = self._musicgen.hop, context.shape[-1]
-        audio = np.clip(decoded[first * hop : (first + new) * hop][: self._samples_left], -1.0, 1.0)
-        begin = max(0, past + new - MARGIN)
-        self._past, self._state = torch.cat([context, hidden], -1)[..., -AFTER:], state
-        self._frames, self._decoded = self._frames[begin:], past + new - begin
+            new, self._state = self._run_lstm(
+                self._before(latents_of(self._musicgen, known))[..., self._read : end], self._state
+            )
+            hidden = new if self._hidden is None else torch.cat([self._hidden, new], -1)
+            decoded = self._after(hidden)[0, 0].float().cpu().numpy()
+        hop, last = self._musicgen.hop, hidden.shape[-1] - after
+        audio = np.clip(decoded[self._decoded * hop : last * hop][: self._samples_left], -1.0, 1.0)
+        first, begin = max(0, end - BEFORE), max(0, last - AFTER)
+        self._frames, self._read = self._frames[first:], end - first
+        self._hidden, self._decoded = hidden[..., begin:], last - begin
         if self._samples_left is not None:
             self._samples_left -= len(audio)
         if len(audio):

@@ -5,6 +5,8 @@ from .browser import Curve as Curve
 from .browser import Recorder as Recorder
 from .browser import Sound as Sound
 from .browser import Timeline as Timeline
+from .live_instrument import LiveInstrument as LiveInstrument
+from .live_player import LivePlayer as LivePlayer
 from .page import Studio as Studio
 from .session import Session as Session
 from .sources import Source as Source

@@ -66,9 +66,9 @@ def hide_past(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
 
 
 def hide_future(batch: Batch, share: float, rng: np.random.Generator) -> Batch:
-    """Hide what lies more than 0 to `MOST_AHEAD` frames ahead in a share of the examples; in half of them, not events.
+    """Hide the future in a share of the examples, from 0 to `MOST_AHEAD` frames ahead on.
 
-    Notebook: notebooks/06_lora_finetuning
+    In half of these, events stay, as if they were foreseen.
     """
     n = len(batch.video)
     hidden, foreseen = rng.random((2, n)) < np.array([[share], [0.5]])

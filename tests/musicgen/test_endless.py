@@ -52,21 +52,21 @@ def test_without_an_adapter_it_follows_the_text_alone(pipeline):
 
 
 def test_the_next_window_reads_a_few_steps_at_a_time_and_draws_as_if_it_had_read_all_at_once(pipeline, monkeypatch):
-    settings, visual = Settings(top_k=1), _visual(pipeline, 200)
+    settings, visual = Settings(top_k=1), _visual(pipeline, 300)
     frames = {}
-    for size in (4, 1000):
+    for size in (13, 1000):
         monkeypatch.setattr(endless, "SLICE", size)
-        sampler = _sampler(pipeline, settings, window=60)
+        sampler = _sampler(pipeline, settings, window=100)
         begun = sampler._begin
         starts = []
         sampler._begin = lambda start, begun=begun, starts=starts: (starts.append(start), begun(start))[1]
-        frames[size] = sampler.draw(visual, n=200)
+        frames[size] = sampler.draw(visual, n=300)
         assert len(starts) >= 3
-        assert len(sampler._columns) <= 60, "what no window reads any more is forgotten"
+        assert len(sampler._columns) <= 100, "what no window reads any more is forgotten"
         frames[size, "starts"] = starts
     # A small slice has to begin earlier. So only the music before the first change is the same, and the rule after it.
-    n = frames[4, "starts"][0] + 30
-    np.testing.assert_array_equal(frames[4][:n], frames[1000][:n])
+    n = frames[13, "starts"][0] + 30
+    np.testing.assert_array_equal(frames[13][:n], frames[1000][:n])
 
 
 def test_a_window_that_is_read_in_slices_has_the_logits_of_one_that_is_read_at_once(pipeline):

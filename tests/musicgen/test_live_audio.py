@@ -47,16 +47,13 @@ def test_the_observed_codes_are_the_sampled_ones_over_several_windows(nano):
     np.testing.assert_array_equal(observed, codes[0, :, : observed.shape[1]].numpy())
 
 
-def test_music_without_end_needs_no_more_memory_and_may_come_earlier(nano):
-    codes = encode(nano, torch.from_numpy(play(compose(24, 6.0), 16_000))[None])
-    whole, frames = decode(nano, codes)[0].numpy().clip(-1, 1), list(codes[0].T.numpy())
-    for margin, error in ((5, 1e-4), (4, 1e-3)):
-        chunks = []
-        stream = AudioStream(nano, chunks.append, chunk_s=0.1, margin=margin)
-        for frame in frames:
-            stream.feed([frame])
-            assert len(stream._frames) <= 5 + 5 + margin
-        audio = np.concatenate(chunks)
-        assert {len(chunk) for chunk in chunks} == {5 * nano.hop}
-        assert len(audio) >= (len(frames) - margin - 5) * nano.hop
-        assert np.sqrt(np.mean((audio - whole[: len(audio)]) ** 2)) < error * np.sqrt(np.mean(whole**2))
+def test_music_without_end_needs_no_more_memory(nano):
+    codes, chunks = encode(nano, torch.from_numpy(play(compose(24, 6.0), 16_000))[None]), []
+    stream, frames = AudioStream(nano, chunks.append, chunk_s=0.1), list(codes[0].T.numpy())
+    for frame in frames:
+        stream.feed([frame])
+        assert len(stream._frames) <= 3 + 5 + 5 and (stream._hidden is None or stream._hidden.shape[-1] <= 4)
+    audio, whole = np.concatenate(chunks), decode(nano, codes)[0].numpy().clip(-1, 1)
+    assert {len(chunk) for chunk in chunks} == {5 * nano.hop}
+    assert len(frames) * nano.hop - len(audio) < 10 * nano.hop, "what is missing waits for the frames after it"
+    np.testing.assert_allclose(audio, whole[: len(audio)], atol=1e-4)

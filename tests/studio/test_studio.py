@@ -35,6 +35,10 @@ CELL = """\
 from expotion_lite.studio import Studio
 studio = Studio("recordings")
 studio"""
+LIVE = """\
+from expotion_lite.studio import LiveInstrument
+live = LiveInstrument("rock with guitar, bass and drums")
+live"""
 READY = """async () => {
   const panel = window.jupyterapp.shell.currentWidget;
   await window.jupyterapp.restored; await panel.context.ready; await panel.sessionContext.ready;
@@ -81,14 +85,21 @@ def page(tmp_path_factory):
 
 
 def _make_inputs(folder: Path) -> None:
-    """Write two notebooks, a clip of 3 s, and what the fake camera and microphone see and hear."""
-    cells = [{"cell_type": "code", "source": CELL, "metadata": {}, "outputs": [], "execution_count": None, "id": "one"}]
+    """Write three notebooks, a clip of 3 s, and what the fake camera and microphone see and hear."""
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    for name in ("studio.ipynb", "far.ipynb"):
-        (folder / name).write_text(json.dumps(notebook))
+    for name, source in (("studio", CELL), ("far", CELL), ("live", LIVE)):
+        cell = {
+            "cell_type": "code",
+            "source": source,
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "id": "one",
+        }
+        notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+        (folder / f"{name}.ipynb").write_text(json.dumps(notebook))
     write_video(folder / "short.mp4", islice(read_frames(example_clip()), 75))
-    _write_y4m(folder / "camera.y4m", 100)
+    _write_y4m(folder / "camera.y4m", 240)  # 9.6 s, 16 nods at 100 a minute: it repeats without a jump
     with wave.open(str(folder / "room.wav"), "wb") as file:
         file.setparams((1, 2, 48_000, 0, "NONE", ""))
         file.writeframes((8000 * np.sin(np.arange(96_000) * 0.06)).astype("<i2").tobytes())
@@ -463,6 +474,39 @@ def _printed_address(log):
                 return word
         time.sleep(0.25)
     raise AssertionError(f"No address in two minutes: {log.read_text()}")
+
+
+def test_the_live_instrument_sees_the_camera_plays_and_stops(page):
+    live = page.context.browser.new_page(viewport={"width": 900, "height": 1000})
+    said, asked = [], []
+    live.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    live.on("request", lambda request: asked.append(request.url))
+    live.goto(f"http://127.0.0.1:{page.port}/lab/tree/live.ipynb?reset")
+    live.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=90_000)
+    live.evaluate("window.jupyterapp.shell.collapseLeft()")
+    live.evaluate(READY)
+    live.wait_for_selector(".el-instrument .el-start", timeout=90_000)
+    live.locator(".el-instrument .el-start").click()
+    live.wait_for_selector(".el-instrument .el-note:has-text('Playing')", timeout=60_000)
+    live.wait_for_selector(".el-instrument .el-tempo:has-text('You')", timeout=60_000)  # are seen, or move at a tempo
+    for _ in range(60):  # a busy machine plays with gaps, but it plays
+        if int(_python(live, "print(live.chunks)")) > 15:
+            break
+        live.wait_for_timeout(1000)
+    live.screenshot(path=str(page.folder / "live.png"))
+    print("\n" + _python(live, "print('chunks', live.chunks, 'underruns', live.underruns, 'latency', live.latency_s)"))
+    words = live.locator(".el-instrument .el-words")
+    words.fill("calm piano")
+    words.press("Enter")
+    words.blur()
+    assert int(_python(live, "print(live.chunks)")) > 15
+    live.locator(".el-instrument .el-halt").click()
+    live.wait_for_selector(".el-instrument .el-note:has-text('Stopped')", timeout=20_000)
+    assert _python(live, "print(live.prompt, live.playing)").split() == ["calm", "piano", "False"]
+    assert live.locator(".el-instrument video").evaluate("video => video.srcObject") is None
+    assert not [url for url in asked if not url.startswith((f"http://127.0.0.1:{page.port}/", "blob:", "data:"))]
+    assert not [text for text in said if "expotion" in text.lower() or "anywidget" in text.lower()], said
+    live.close()
 
 
 def test_the_command_serves_a_studio_that_works_by_keyboard(page):
