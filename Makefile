@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 FIRST_NANO := 4f719bd
 
-.PHONY: help setup demo programs test quick lint format lessons notebooks evaluate evaluate-nano experiments figures bench clean
+.PHONY: help setup demo programs test quick lint format lessons notebooks evaluate evaluate-nano experiments figures bench bench-live clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F"|" '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -98,6 +98,10 @@ figures: setup browser  ## draw the figures of the README anew
 
 bench: setup  ## measure speed and memory
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+bench-live: setup  ## measure how live music follows, and play for five minutes in real time
+	$(BIN)/python -m expotion_lite.lab.live_following --report figures/live.json
+	$(BIN)/python benchmarks/live.py
 
 clean:  ## remove .venv and everything that was built
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -82,7 +82,7 @@ class LivePlayer:
 
     @property
     def running(self) -> bool:
-        """Whether the music goes on."""
+        """Return whether the music goes on."""
         return not self._stopped.is_set()
 
     def _guarded(self, work: Callable[[], None]) -> None:

@@ -63,8 +63,8 @@ export default {
         <label>gestures <input data-name="beat" type="range" min="0" max="1" step="0.05"> beat</label>
       </div>
       <canvas class="el-strip" width="640" height="110" role="img" aria-label="above, how much you move; below, how loud the music is; the last ten seconds"></canvas>
-      <div class="el-hint">Headphones are best: the camera's microphone is not used, but you hear yourself better.
-        Pictures go to the kernel of this notebook only; none is kept.</div>
+      <div class="el-hint">With headphones the beat is clearer. Small pictures go to the kernel of this notebook, and
+        nowhere else; none is kept.</div>
       <div class="el-note" role="status" aria-live="polite"></div>
     </div>`);
     el.append(root);
