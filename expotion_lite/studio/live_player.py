@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.02  # between two looks at the clock
 _STATUS_S = 0.1  # between two reports
-ALONE_S = 5.0
+ALONE_S = 15.0
 """Seconds without a picture or a word of the listener after which the music ends: the page was closed."""
 
 OnSound = Callable[[np.ndarray, float], object]
