@@ -22,9 +22,9 @@ class PhaseLockedPulse:
     """A pulse that locks to turns.
 
     Attributes:
-        period_s: seconds between two beats; None before the first two turns, and after the pulse was let go.
+        period_s: seconds between two beats; None before the second turn.
         beat_s: time of one beat, seconds; the others are whole periods away.
-        certainty: 0..1, how well the last turns came when they were expected.
+        certainty: 0..1, how well the last turns came when they were expected. See `certainty_at` for later times.
 
     Example:
         >>> pulse = PhaseLockedPulse()
@@ -50,6 +50,7 @@ class PhaseLockedPulse:
         """
         self._turns = [*self._turns[-2:], time_s]
         if self.period_s is not None:
+            self.certainty = self.certainty_at(time_s)
             beats = max(1, round((time_s - self.beat_s) / self.period_s))
             expected = self.beat_s + beats * self.period_s
             error = time_s - expected

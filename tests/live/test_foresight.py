@@ -46,6 +46,15 @@ def test_it_lets_go_of_a_person_who_stops():
     assert certainties[0] == certainties[1] > 0.9 > 0.3 > certainties[2] > certainties[3]
 
 
+def test_one_turn_after_a_pause_is_no_beat_yet():
+    pulse = _locked(0.5 * np.arange(12))
+    pulse.turn(10.0)  # in time, after nine that did not come
+    assert pulse.certainty_at(10.1) < 0.3
+    for time in (10.5, 11.0, 11.5):
+        pulse.turn(time)
+    assert pulse.certainty_at(11.6) > 0.6
+
+
 def test_turns_without_a_beat_leave_it_unsure():
     certainties = []
     for seed in range(20):
