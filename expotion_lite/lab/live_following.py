@@ -212,7 +212,7 @@ def plot_tempo(takes: Sequence[np.ndarray], path: Path) -> None:
             )
             label = "music" if i == 0 else None
             ax.plot(middle[same], tempo[same], ".", color=rgb("blue"), alpha=0.5, label=label)
-        ax.set(xlabel="time (s)", ylabel="tempo (beats a minute)", xlim=(0, 60), ylim=(50, 180))
+        ax.set(xlabel="time (s)", ylabel="tempo (beats a minute)", xlim=(0, 60), ylim=(60, 150))
         ax.legend(loc="upper right")
 
 
