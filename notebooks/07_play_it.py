@@ -26,8 +26,7 @@
 #
 # - *draw* a gesture and have it played, without a camera,
 # - *predict* when streamed sound has gaps, and *prevent* them,
-# - *change* one knob, one group of channels or one curve, and *say* what stayed fixed,
-# - *compare* two takes without being misled by loudness,
+# - *change* one knob, group or curve, *say* what stayed fixed, and *compare* takes without being misled by loudness,
 # - *foresee* a beat with a phase-locked loop, and *say* what that can and cannot do for music that is played live,
 # - *keep* a take so that somebody else can make it again.
 #
@@ -285,6 +284,7 @@ def lock(turns):
     return beat, period
 
 
+# %%
 rng = np.random.default_rng(0)
 turns = np.cumsum(np.append(0.5, np.linspace(0.69, 0.65, 14))) + rng.normal(0, 0.015, 15)
 pulse = el.live.PhaseLockedPulse()
