@@ -100,7 +100,7 @@ bench: setup  ## measure speed and memory
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 bench-live: setup  ## measure how live music follows, and play for five minutes in real time
-	$(BIN)/python -m expotion_lite.lab.live_following --report figures/live.json
+	$(BIN)/python -m expotion_lite.lab.live_following $(if $(MOTION),--motion $(MOTION) --report figures/live.json)
 	$(BIN)/python benchmarks/live.py
 
 clean:  ## remove .venv and everything that was built

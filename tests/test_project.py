@@ -202,6 +202,10 @@ def test_pages_show_what_was_measured():
     for kind in ("stop", "speed"):
         low, high = real[kind]["gain_95"]
         assert f"{real[kind]['gain']:+.2f} ({low:+.2f} to {high:+.2f})" in readme
+    live = json.loads(_text("figures/live.json"))
+    own, others = (live["people"][name][0] for name in ("beat_f", "beat_f_others"))
+    assert f"F {own:.2f} (other people's: {others:.2f})" in readme
+    assert f"gains {live['real']['stop']['gain']:+.2f} where real people's movements arrive" in readme
 
 
 def test_the_readme_names_only_commands_that_exist():

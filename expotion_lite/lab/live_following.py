@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from ..controls.channels import CHANNELS, Controls
 from ..evaluation.metrics import beat_f_measure, bootstrap_interval, tempo_by_line, track_beats
 from ..evaluation.real_people import gains_over_others, is_ill
 from ..evaluation.report import markdown_table, new_figure, with_interval, write_json
@@ -33,7 +32,7 @@ from ..synthetic.camera import to_landmarks
 from ..synthetic.people import Performance, Performer, draw_performer
 from ..synthetic.performer import perform
 from ..synthetic.pieces import Piece
-from .real_motion import Clip, motions_of, read_clips
+from .real_motion import Clip, all_channels, motions_of, read_clips
 from .stress import find_onsets
 
 PROMPTS = (
@@ -141,7 +140,10 @@ def gestures(pipeline: Pipeline, n: int) -> dict[str, Any]:
 
 
 def _one_hit(seed: int, hit_s: float) -> Landmarks:
-    """Return the landmarks of somebody who sits still for 10 s, but for both hands that strike down once."""
+    """Return the landmarks of somebody who sits still for 10 s, but for both hands that strike down once.
+
+    The hands of some people are out of the picture; they count, too.
+    """
     person = replace(
         _nodding(seed),
         nod_deg=0.0,
@@ -165,7 +167,7 @@ def real_motion(pipeline: Pipeline, clips: Sequence[Clip]) -> dict[str, Any]:
     """Measure own minus others' motion, as `lab.real_motion` does, with the motion that was `DELAY_S` ago."""
     rate, music = pipeline.musicgen.sample_rate, []
     for i, clip in enumerate(clips):
-        eyes = RecentControls(_with_flow(clip))
+        eyes = RecentControls(all_channels(clip, pixels=True))
         engine = LiveEngine(pipeline, PROMPTS[i % len(PROMPTS)], Settings(seed=i), eyes=eyes)
 
         def show(now_s: float, eyes: RecentControls = eyes) -> None:
@@ -177,18 +179,6 @@ def real_motion(pipeline: Pipeline, clips: Sequence[Clip]) -> dict[str, Any]:
     gains = gains_over_others([music], rate, motions_of(list(clips)), [clip.source for clip in clips])
     ill = np.array([float(is_ill(audio, rate)) for audio in music])
     return dict(gains) | {"ill": _mean(ill), "clips": len(clips)}
-
-
-def _with_flow(clip: Clip) -> Controls:
-    """Return all channels of a clip, with the speed of its pixels as the trunk's."""
-    values = np.zeros((len(clip.controls.values), len(CHANNELS)), np.float32)
-    for name in clip.controls.channels:
-        values[:, CHANNELS.index(name)] = clip.controls[name]
-    n = min(len(values), len(clip.speed))
-    height = max(float(np.percentile(clip.speed, 95)), 1e-9)
-    values[:n, CHANNELS.index("trunk_flow")] = np.minimum(clip.speed[:n] / height, 1.5)
-    values[:, CHANNELS.index("motion_missing")] = 0
-    return Controls(values, CHANNELS, 50.0, clip.controls.found)
 
 
 def plot_tempo(takes: Sequence[np.ndarray], path: Path) -> None:
@@ -263,8 +253,8 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m expotion_lite.lab.live_following", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--adapter", default="bundled", help="bundled or a folder")
-    parser.add_argument("--people", type=int, default=24, help="synthetic people, and gestures (default: %(default)s)")
-    parser.add_argument("--takes", type=int, default=8, help="of a minute with changes of tempo (default: %(default)s)")
+    parser.add_argument("--people", type=int, default=10, help="synthetic people, and gestures (default: %(default)s)")
+    parser.add_argument("--takes", type=int, default=3, help="of a minute with changes of tempo (default: %(default)s)")
     parser.add_argument("--motion", type=Path, help="a file of real people's motion")
     parser.add_argument(
         "--report", type=Path, metavar="FILE.json", help="where to write the numbers, and a figure beside"

@@ -89,6 +89,13 @@ def read_clips(path: Path) -> list[Clip]:
 
 def shown_controls(clip: Clip, pixels: bool, frames: int = FRAMES, beat: float = 0.5) -> Controls:
     """Return all channels of a clip, its events found from optical flow and landmarks, or from landmarks alone."""
+    controls = with_events(all_channels(clip, pixels), beat)
+    longer = ((0, max(0, frames - len(controls.values))), (0, 0))
+    return replace(controls, values=np.pad(controls.values[:frames], longer, mode="edge"), found=np.ones(frames, bool))
+
+
+def all_channels(clip: Clip, pixels: bool) -> Controls:
+    """Return all channels of a clip without events, with the speed of its pixels as the trunk's, or without any."""
     values = np.zeros((len(clip.controls.values), len(CHANNELS)), np.float32)
     for name in clip.controls.channels:
         values[:, CHANNELS.index(name)] = clip.controls[name]
@@ -98,9 +105,7 @@ def shown_controls(clip: Clip, pixels: bool, frames: int = FRAMES, beat: float =
         n = min(len(values), len(clip.speed))
         height = max(float(np.percentile(clip.speed, 95)), 1e-9)
         values[:n, CHANNELS.index("trunk_flow")] = np.minimum(clip.speed[:n] / height, 1.5)
-    controls = with_events(Controls(values, CHANNELS, 50.0, clip.controls.found), beat)
-    longer = ((0, max(0, frames - len(values))), (0, 0))
-    return replace(controls, values=np.pad(controls.values[:frames], longer, mode="edge"), found=np.ones(frames, bool))
+    return Controls(values, CHANNELS, 50.0, clip.controls.found)
 
 
 def play_clips(

@@ -28,7 +28,6 @@ CHUNK_FRAMES = 8  # of music that are drawn and handed out at once
 MOST_LATE_S = 0.3  # seconds that the engine catches up with, after it was kept from working
 RESERVE_S = 0.12  # seconds of sound that are ready ahead of what is heard
 DELAY_S = 0.65  # from a movement that was not foreseen to its sound
-_REACH = 24  # frames before and after a frame that the adapter reads
 _GONE_S, _STILL_S = 0.8, 1.5  # seconds after which a person counts as gone, or as still
 _STILL = 0.1  # activity below which a person is still
 _QUIET = 0.25  # volume for a person who is still
@@ -113,6 +112,7 @@ class LiveEngine:
         self.delay_s, self.output_delay_s = delay_s, output_delay_s
         self._pipeline, self._lock = pipeline, threading.Lock()
         self._channels = config.channels if config is not None else ()
+        self._reach = config.kernel - 1 if config is not None else 0  # frames on either side that the adapter reads
         self._timeline = Timeline(self._channels, musicgen.frame_rate, delay_s, beat)
         text, mask = encode_prompts(musicgen, [self._known(prompt)])
         decoder = cast("StepDecoder", pipeline.decoder)
@@ -236,9 +236,9 @@ class LiveEngine:
             if self._channels:
                 controls, before = self._timeline.controls(now_s, heard_s, CHUNK_FRAMES)
                 controls = guard(controls)
-                near = slice(before - 2 * _REACH, before + CHUNK_FRAMES + _REACH)
+                near = slice(before - self._reach, before + CHUNK_FRAMES + self._reach)
                 embeds = embed_controls(self._pipeline.peft_model, torch.from_numpy(controls.values[None, near]))
-                visual = embeds[0, 2 * _REACH : 2 * _REACH + CHUNK_FRAMES]
+                visual = embeds[0, self._reach : self._reach + CHUNK_FRAMES]
                 if "event" in self._channels:
                     emphasis = emphasis_of(controls)[before : before + CHUNK_FRAMES]
             self._stream.feed(self._sampler.draw(visual, emphasis, CHUNK_FRAMES))

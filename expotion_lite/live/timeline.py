@@ -1,6 +1,6 @@
 """Controls for the frames of music that are drawn next, from what was seen up to now.
 
-A frame of music is drawn about a third of a second before it is heard. What the person does by then is not known yet.
+A frame of music is drawn almost half a second before it is heard. What the person does by then is not known yet.
 So there are two ways for a movement into the music:
 
 - A beat that is foreseen (`foresight.PhaseLockedPulse`) stands where it will be heard as it comes.

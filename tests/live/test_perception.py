@@ -1,4 +1,4 @@
-"""What was seen in the last seconds: frames in any order, bounded memory, and the same controls as of a recording."""
+"""Perception of the last seconds: frames in any order, bounded memory, and the same controls as of a recording."""
 
 from __future__ import annotations
 
